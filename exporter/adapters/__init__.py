@@ -1,0 +1,1 @@
+"""All input and output: Azure Storage, Key Vault, ActiveCampaign, time, logs."""

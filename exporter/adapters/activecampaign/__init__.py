@@ -1,0 +1,1 @@
+"""The ActiveCampaign API v3: requests out, verdicts back."""

@@ -1,0 +1,137 @@
+"""Sends requests to ActiveCampaign and hands their answers to the table of verdicts."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import aiohttp
+
+from exporter.adapters.activecampaign.responses import (
+    Answer,
+    classify_bulk,
+    classify_info,
+    classify_resource,
+)
+from exporter.adapters.secrets import SecretReader
+from exporter.domain.configuration import Connection
+from exporter.domain.hosts import HostPolicy
+from exporter.domain.verdict import BatchStatus, Verdict, VerdictKind
+from exporter.steps.ports import Clock
+
+CONNECT_SECONDS: Final = 10.0
+ANSWER_SECONDS: Final = 60.0
+MAX_ANSWER_BYTES: Final = 8_000_000
+SECOND_LOOK_SECONDS: Final = 1.0
+"""A good key was seen refused now and then; one more try follows after this pause."""
+_MAX_SESSIONS: Final = 32
+
+
+class AiohttpDestinations:
+    """One session for all accounts; opens destinations that share it."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, secrets: SecretReader, policy: HostPolicy, clock: Clock
+    ) -> None:
+        self._session = session
+        self._secrets = secrets
+        self._policy = policy
+        self._clock = clock
+
+    @asynccontextmanager
+    async def open(self, connection: Connection) -> AsyncIterator["AiohttpDestination"]:
+        """The destination of a connection. Raises ConfigurationError for its host or its key."""
+        base_url = self._policy.base_url(connection.host)
+        key = await self._secrets.get(connection.secret)
+        yield AiohttpDestination(
+            self._session,
+            f"{base_url}/api/3/",
+            connection.secret,
+            key.get_secret_value(),
+            self._secrets,
+            self._clock,
+        )
+
+
+@asynccontextmanager
+async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
+    """A session without cookies, with limits on time; closed at the end."""
+    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS)
+    async with aiohttp.ClientSession(
+        timeout=timeout,
+        connector=aiohttp.TCPConnector(limit=_MAX_SESSIONS),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=True,
+    ) as session:
+        yield session
+
+
+class AiohttpDestination:
+    """One account, through one connection. Redirects are never followed: the key would go along."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        api_url: str,
+        secret_name: str,
+        key: str,
+        secrets: SecretReader,
+        clock: Clock,
+    ) -> None:
+        self._session = session
+        self._api_url = api_url
+        self._secret_name = secret_name
+        self._key = key
+        self._secrets = secrets
+        self._clock = clock
+
+    async def send_bulk(self, contacts: bytes, *, automations: bool) -> Verdict:
+        """Post one body to the bulk importer."""
+        exclude = b"false" if automations else b"true"
+        body = b'{"contacts":' + contacts + b',"exclude_automations":' + exclude + b"}"
+        answer = await self._request("POST", "import/bulk_import", body=body)
+        return answer if isinstance(answer, Verdict) else classify_bulk(answer, self._clock.now())
+
+    async def batch_status(self, batch_id: str) -> BatchStatus | Verdict:
+        """Ask what became of a batch."""
+        answer = await self._request("GET", "import/info", parameters={"batchId": batch_id})
+        return answer if isinstance(answer, Verdict) else classify_info(answer, self._clock.now())
+
+    async def get(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
+        """Read a resource below /api/3."""
+        answer = await self._request("GET", path, parameters=parameters)
+        return answer if isinstance(answer, Verdict) else classify_resource(answer, self._clock.now())
+
+    async def _request(
+        self, method: str, path: str, *, body: bytes | None = None, parameters: dict[str, str] | None = None
+    ) -> Answer | Verdict:
+        """Make a request; once more, with the key read anew, when the key is refused."""
+        answer = await self._request_once(method, path, body, parameters)
+        if isinstance(answer, Verdict) or answer.status not in {401, 403}:
+            return answer
+        await self._clock.sleep(SECOND_LOOK_SECONDS)
+        self._key = (await self._secrets.get(self._secret_name, fresh=True)).get_secret_value()
+        return await self._request_once(method, path, body, parameters)
+
+    async def _request_once(
+        self, method: str, path: str, body: bytes | None, parameters: dict[str, str] | None
+    ) -> Answer | Verdict:
+        headers = {"Api-Token": self._key, "Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            async with self._session.request(
+                method,
+                f"{self._api_url}{path}",
+                params=parameters,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+            ) as response:
+                content = await response.content.read(MAX_ANSWER_BYTES)
+                while chunk := await response.content.read(MAX_ANSWER_BYTES - len(content)):
+                    content += chunk
+                return Answer(response.status, dict(response.headers), content)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            return Verdict(VerdictKind.UNAVAILABLE, f"no connection ({type(error).__name__})")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return Verdict(VerdictKind.UNKNOWN, f"the answer got lost ({type(error).__name__})")

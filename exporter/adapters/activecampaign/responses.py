@@ -1,0 +1,184 @@
+"""One pure table: an answer's status, headers and body become a verdict.
+
+Sources: developers.activecampaign.com/reference (bulk-import-contacts, bulk-import-status-info,
+rate-limits) and what clients met in practice; where they disagree, the reading that loses nothing.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import orjson
+
+from exporter.domain.verdict import BatchState, BatchStatus, NamedContact, Verdict, VerdictKind
+
+MAX_DETAIL: Final = 200
+MIN_RETRY_AFTER_SECONDS: Final = 1.0
+MAX_RETRY_AFTER_SECONDS: Final = 900.0
+
+_MARKUP: Final = re.compile(r"<[^>]*>?")
+_ADDRESS: Final = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+")
+_SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
+_THROTTLE: Final = re.compile(r"rate\s*limit", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer as it came. `headers` are looked up without regard to case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def classify_bulk(answer: Answer, now: datetime) -> Verdict:
+    """What the answer to `POST /import/bulk_import` means."""
+    content = _json_object(answer)
+    if 200 <= answer.status < 300:
+        if _is_html(answer):
+            return Verdict(VerdictKind.DENIED, "a web page instead of an answer, as for a refused key")
+        batch_id = str((content or {}).get("batchId") or "")
+        if not batch_id:
+            return Verdict(VerdictKind.UNKNOWN, f"HTTP {answer.status} without a batch id")
+        return Verdict(VerdictKind.ACCEPTED, batch_id=batch_id)
+    if answer.status in {400, 422} and content is not None:
+        return _refusal(answer, content, now)
+    return classify_failure(answer, now)
+
+
+def classify_info(answer: Answer, now: datetime) -> BatchStatus | Verdict:
+    """What the answer to `GET /import/info` means; `false` and 404 mean: ask again."""
+    if answer.status == 404:
+        return BatchStatus(BatchState.NOT_YET)
+    content = classify_resource(answer, now)
+    if isinstance(content, Verdict):
+        return content
+    status = content.get("status")
+    if status is False or status is None:
+        return BatchStatus(BatchState.NOT_YET)
+    try:
+        state = BatchState(str(status))
+    except ValueError:
+        return Verdict(VerdictKind.UNKNOWN, f"the batch status {clean(str(status))} is not known")
+    failures = content.get("failure")
+    listed = failures if isinstance(failures, list) else []
+    return BatchStatus(state, tuple(entry for entry in listed if isinstance(entry, str)))
+
+
+def classify_resource(answer: Answer, now: datetime) -> dict[str, Any] | Verdict:
+    """The JSON object of a 2xx answer, or what the answer means."""
+    if not 200 <= answer.status < 300:
+        return classify_failure(answer, now)
+    if _is_html(answer):
+        return Verdict(VerdictKind.DENIED, "a web page instead of an answer, as for a refused key")
+    content = _json_object(answer)
+    if content is None:
+        return Verdict(VerdictKind.UNKNOWN, f"HTTP {answer.status} without the JSON that belongs there")
+    return content
+
+
+def classify_failure(answer: Answer, now: datetime) -> Verdict:
+    """What an answer outside 2xx means, whatever was asked."""
+    detail = f"HTTP {answer.status}{_words(answer)}"
+    retry_after = parse_retry_after(_header(answer, "Retry-After"), now)
+    match answer.status:
+        case 429:
+            return Verdict(VerdictKind.THROTTLED, detail, retry_after_seconds=retry_after)
+        case 503 if retry_after is not None:
+            return Verdict(VerdictKind.THROTTLED, detail, retry_after_seconds=retry_after)
+        case 503:
+            return Verdict(VerdictKind.UNAVAILABLE, detail)
+        case 401 | 403:
+            return Verdict(VerdictKind.DENIED, detail)
+        case 402:
+            return Verdict(VerdictKind.UNPAID, detail)
+        case 404 | 405 | 410:
+            return Verdict(VerdictKind.MISSING, detail)
+        case 413:
+            return Verdict(VerdictKind.TOO_LARGE, detail)
+        case status if 300 <= status < 400:
+            return Verdict(
+                VerdictKind.MISSING, f"HTTP {status}: it redirects elsewhere, which is not followed"
+            )
+    return Verdict(VerdictKind.UNKNOWN, detail)
+
+
+def parse_retry_after(text: str | None, now: datetime) -> float | None:
+    """Seconds to wait: whole seconds or an HTTP date, clamped to 1 s … 15 min; None for anything else."""
+    if text is None:
+        return None
+    try:
+        seconds = float(int(text.strip()))
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        if moment.tzinfo is None:
+            return None
+        seconds = (moment - now).total_seconds()
+    return min(MAX_RETRY_AFTER_SECONDS, max(MIN_RETRY_AFTER_SECONDS, seconds))
+
+
+def clean(text: str) -> str:
+    """A stranger's text, fit for logs and reports: short, one line, no markup, no addresses."""
+    text = _ADDRESS.sub("<address>", _MARKUP.sub(" ", text))
+    return _SPACES.sub(" ", text).strip()[:MAX_DETAIL]
+
+
+def _refusal(answer: Answer, content: dict[str, Any], now: datetime) -> Verdict:
+    """A 400 is either the throttle in disguise or a refusal of the whole body."""
+    message = str(content.get("message") or "")
+    reasons = content.get("failureReasons")
+    reasons = reasons if isinstance(reasons, list) else []
+    texts = [message, *(reason for reason in reasons if isinstance(reason, str))]
+    if any(_THROTTLE.search(text) for text in texts):
+        retry_after = parse_retry_after(_header(answer, "Retry-After"), now)
+        return Verdict(VerdictKind.THROTTLED, clean(message), retry_after_seconds=retry_after)
+    named = tuple(
+        NamedContact(reason["contact"], clean(str(reason.get("failureReason") or message)))
+        for reason in reasons
+        if isinstance(reason, dict) and type(reason.get("contact")) is int
+    )
+    detail = clean("; ".join(text for text in texts if text)) or f"HTTP {answer.status}"
+    return Verdict(VerdictKind.INVALID, detail, named=named)
+
+
+def _words(answer: Answer) -> str:
+    """What an error body says, in any of the API's five shapes."""
+    content = _json_object(answer)
+    if content is None:
+        return ""
+    errors = content.get("errors")
+    texts: list[str] = []
+    if isinstance(errors, str):
+        texts.append(errors)
+    elif isinstance(errors, list):
+        texts += [
+            str(entry.get("detail") or entry.get("title") or "")
+            for entry in errors
+            if isinstance(entry, dict)
+        ]
+    texts.append(str(content.get("message") or ""))
+    said = clean("; ".join(text for text in texts if text))
+    return f": {said}" if said else ""
+
+
+def _json_object(answer: Answer) -> dict[str, Any] | None:
+    """The body as a JSON object, by its content rather than its declared type."""
+    try:
+        content = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _is_html(answer: Answer) -> bool:
+    return answer.body.lstrip()[:1] == b"<"
+
+
+def _header(answer: Answer, name: str) -> str | None:
+    return next((value for key, value in answer.headers.items() if key.lower() == name.lower()), None)

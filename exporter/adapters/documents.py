@@ -1,0 +1,131 @@
+"""Small documents in the state container: written once, or swapped by ETag."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import (
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.storage.blob.aio import ContainerClient
+
+from exporter.errors import ConflictError, RetryLaterError
+from exporter.steps.ports import Clock, Randomness
+
+MAX_SWAPS = 20
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 2.0
+READERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentBytes:
+    """A document as it was read. `etag` is None, and `data` empty, where there is none."""
+
+    data: bytes
+    etag: str | None
+    read_at: datetime
+    """By storage's own clock."""
+
+
+class Documents:
+    """Reads, creates and swaps blobs of the state container."""
+
+    def __init__(self, container: ContainerClient, clock: Clock, randomness: Randomness) -> None:
+        self._container = container
+        self._clock = clock
+        self._randomness = randomness
+
+    async def read(self, name: str) -> DocumentBytes:
+        """The document as it is now."""
+        dates: list[datetime] = []
+
+        def note_date(response: Any) -> None:
+            dates.append(parsedate_to_datetime(response.http_response.headers["Date"]))
+
+        try:
+            stream = await self._container.download_blob(name, raw_response_hook=note_date)
+            return DocumentBytes(await stream.readall(), stream.properties.etag, dates[-1])
+        except ResourceNotFoundError as error:
+            headers: dict[str, str] = getattr(error.response, "headers", {})
+            date = headers.get("Date")
+            return DocumentBytes(b"", None, parsedate_to_datetime(date) if date else self._clock.now())
+
+    async def create(self, name: str, data: bytes) -> bool:
+        """Write a document that must not exist; False when it does."""
+        try:
+            await self._container.upload_blob(name, data, overwrite=False)
+        except ResourceExistsError:
+            return False
+        return True
+
+    async def write_once(self, name: str, data: bytes) -> bytes:
+        """Write a document once; returns what it holds now, which is another's where that was quicker."""
+        if await self.create(name, data):
+            return data
+        return (await self.read(name)).data
+
+    async def replace(self, name: str, data: bytes, *, etag: str | None) -> str:
+        """Write a document over the version `etag`, or for the first time where that is None.
+
+        Returns the new ETag; raises ConflictError when it changed meanwhile.
+        """
+        blob = self._container.get_blob_client(name)
+        condition: dict[str, Any] = (
+            {"overwrite": False}
+            if etag is None
+            else {"overwrite": True, "etag": etag, "match_condition": MatchConditions.IfNotModified}
+        )
+        try:
+            written = await blob.upload_blob(data, **condition)
+        except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
+            raise ConflictError(f"{name} changed meanwhile: read it again and repeat") from error
+        return str(written["etag"])
+
+    async def swap(self, name: str, change: Callable[[DocumentBytes], bytes | None]) -> None:
+        """Read, change and write a document, again with full-jitter pauses until nobody interferes.
+
+        `change` returns the new bytes, or None to leave the document as it is.
+        """
+        pause = FIRST_PAUSE_SECONDS
+        for _ in range(MAX_SWAPS):
+            document = await self.read(name)
+            changed = change(document)
+            if changed is None:
+                return
+            try:
+                await self.replace(name, changed, etag=document.etag)
+            except ConflictError:
+                await self._clock.sleep(self._randomness.random() * pause)
+                pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
+            else:
+                return
+        raise RetryLaterError(f"{name} is swapped by too many at once")
+
+    async def remove(self, name: str, *, etag: str) -> None:
+        """Delete the version `etag`; raises ConflictError when it changed meanwhile."""
+        try:
+            await self._container.delete_blob(name, etag=etag, match_condition=MatchConditions.IfNotModified)
+        except ResourceModifiedError as error:
+            raise ConflictError(f"{name} changed meanwhile: read it again and repeat") from error
+        except ResourceNotFoundError:
+            return
+
+    async def names(self, prefix: str) -> list[tuple[str, str]]:
+        """Names and ETags of the documents below a prefix."""
+        return [(blob.name, blob.etag) async for blob in self._container.list_blobs(name_starts_with=prefix)]
+
+    async def read_many(self, names: list[str]) -> AsyncIterator[tuple[str, DocumentBytes]]:
+        """Several documents, some at a time, in the order of the names."""
+        for start in range(0, len(names), READERS):
+            part = names[start : start + READERS]
+            for name, document in zip(
+                part, await asyncio.gather(*(self.read(name) for name in part)), strict=True
+            ):
+                yield name, document

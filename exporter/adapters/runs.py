@@ -1,0 +1,59 @@
+"""The runs' own documents: `runs/<run id>.json`."""
+
+from collections.abc import AsyncIterator, Callable
+
+from exporter.adapters.documents import DocumentBytes, Documents
+from exporter.domain.run import Run
+from exporter.errors import StopRunError
+
+
+class BlobRunStore:
+    """One small document a run, swapped by ETag."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    async def create(self, run: Run) -> bool:
+        """Write a new run; False when it exists already."""
+        return await self._documents.create(_name(run.run_id), _encode(run))
+
+    async def load(self, run_id: str) -> Run | None:
+        """The run as it is now."""
+        document = await self._documents.read(_name(run_id))
+        return _decode(document) if document.etag else None
+
+    async def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:
+        """Swap the run for its changed self; no write where nothing changes."""
+        latest: Run | None = None
+
+        def swap(document: DocumentBytes) -> bytes | None:
+            nonlocal latest
+            if document.etag is None:
+                raise StopRunError("run_gone", f"run {run_id} is not kept any more")
+            before = _decode(document)
+            latest = change(before)
+            return _encode(latest) if latest is not before else None
+
+        await self._documents.swap(_name(run_id), swap)
+        if latest is None:
+            raise StopRunError("run_gone", f"run {run_id} is not kept any more")
+        return latest
+
+    async def all(self) -> AsyncIterator[Run]:
+        """Every run that is kept."""
+        names = [name for name, _ in await self._documents.names("runs/")]
+        async for _, document in self._documents.read_many(names):
+            if document.etag:
+                yield _decode(document)
+
+
+def _name(run_id: str) -> str:
+    return f"runs/{run_id}.json"
+
+
+def _encode(run: Run) -> bytes:
+    return run.model_dump_json().encode()
+
+
+def _decode(document: DocumentBytes) -> Run:
+    return Run.model_validate_json(document.data)

@@ -1,0 +1,90 @@
+"""The one place that builds the adapters and hands them to the steps."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from azure.identity.aio import DefaultAzureCredential
+from azure.keyvault.secrets.aio import SecretClient
+
+from exporter.adapters.activecampaign.client import AiohttpDestinations, open_session
+from exporter.adapters.budgets import BlobBudgetStore
+from exporter.adapters.claims import BlobClaimStore
+from exporter.adapters.clock import SystemClock, SystemRandomness
+from exporter.adapters.documents import Documents
+from exporter.adapters.drops import BlobDropStore
+from exporter.adapters.facts import BlobFactStore
+from exporter.adapters.plans import BlobPlanStore
+from exporter.adapters.queues import StorageWorkQueue
+from exporter.adapters.registry import BlobRegistry
+from exporter.adapters.reports import BlobReportStore
+from exporter.adapters.runs import BlobRunStore
+from exporter.adapters.secrets import SecretReader
+from exporter.adapters.storage import open_storage
+from exporter.adapters.telemetry import LogTelemetry
+from exporter.settings import Settings
+from exporter.steps.ports import Ports
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The steps' ports, ready, and what a process has one of."""
+
+    ports: Ports
+    settings: Settings
+    plan_gate: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@asynccontextmanager
+async def open_app(settings: Settings) -> AsyncIterator[App]:
+    """Everything wired for real; containers and queues that are missing are created."""
+    clock, randomness = SystemClock(), SystemRandomness()
+    async with AsyncExitStack() as stack:
+        storage = await stack.enter_async_context(open_storage(settings.storage, settings.landing))
+        session = await stack.enter_async_context(open_session())
+        documents = Documents(storage.state, clock, randomness)
+        secrets = SecretReader(await _open_vault(settings, stack), settings.local_secrets, clock)
+        yield App(
+            Ports(
+                owner=randomness.token(),
+                clock=clock,
+                randomness=randomness,
+                telemetry=LogTelemetry(),
+                registry=BlobRegistry(documents),
+                drops=BlobDropStore(storage.landing, storage.blocking_landing, documents),
+                runs=BlobRunStore(documents),
+                plans=BlobPlanStore(storage.state, storage.blocking_state, documents),
+                facts=BlobFactStore(documents),
+                claims=BlobClaimStore(documents, clock),
+                budgets=BlobBudgetStore(documents),
+                queue=StorageWorkQueue(storage.queues),
+                reports=BlobReportStore(storage.state),
+                destinations=AiohttpDestinations(session, secrets, settings.host_policy, clock),
+            ),
+            settings,
+        )
+
+
+async def _open_vault(settings: Settings, stack: AsyncExitStack) -> SecretClient | None:
+    """A client of the vault, or None where local settings hold the keys."""
+    if settings.vault_url is None:
+        return None
+    credential = await stack.enter_async_context(DefaultAzureCredential())
+    return await stack.enter_async_context(SecretClient(settings.vault_url, credential))
+
+
+@dataclass(slots=True)
+class AppOfProcess:
+    """The one app of a Functions worker process: opened at its first call, never closed by the platform."""
+
+    _app: App | None = None
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def get(self, settings: Settings) -> App:
+        """The app, opened if need be."""
+        async with self._opening:
+            if self._app is None:
+                self._app = await self._stack.enter_async_context(open_app(settings))
+            return self._app

@@ -1,0 +1,59 @@
+"""Where output goes: one JSON document or a few lines for people on stdout, everything else on stderr."""
+
+import os
+import sys
+from typing import Any, Final
+
+import orjson
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+_WIDTH_WITHOUT_TERMINAL: Final = 200
+
+
+class Output:
+    """What a command has to say; colours and a fitted width on a terminal only."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self._out = _console(stderr=False)
+        self._err = _console(stderr=True)
+
+    @property
+    def progress_console(self) -> Console:
+        """The console for progress: stderr."""
+        return self._err
+
+    def document(self, value: Any) -> None:
+        """The command's result for programs, as one line of JSON; nothing without --json."""
+        if self.as_json:
+            sys.stdout.write(orjson.dumps(value).decode() + "\n")
+            sys.stdout.flush()
+
+    def show(self, *parts: RenderableType) -> None:
+        """The command's result for people; nothing with --json."""
+        if not self.as_json:
+            for part in parts:
+                self._out.print(part)
+
+    def note(self, text: str) -> None:
+        """Something worth knowing on the way."""
+        self._err.print(Text(text))
+
+    def warn(self, text: str) -> None:
+        """Something that may not be what the user wants."""
+        self._err.print(Text.assemble(("Warning: ", "bold yellow"), text))
+
+    def fail(self, code: str, message: str) -> None:
+        """The command did not do what it should; for people on stderr, for programs on stdout."""
+        if self.as_json:
+            self.document({"error": {"code": code, "message": message}})
+        else:
+            self._err.print(Text.assemble(("Error: ", "bold red"), message))
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    # Files and pipes have no width: lines cut at 80 columns would lose ids.
+    width = None if stream.isatty() or os.environ.get("COLUMNS") else _WIDTH_WITHOUT_TERMINAL
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)

@@ -1,0 +1,151 @@
+"""Run reports for people: what became of the rows, why, and what to do next."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from exporter.cli.wording import STATE_STYLES, duration, moment, number, plural, share, state_text
+from exporter.domain.reject import RejectReason
+from exporter.domain.run import Counts, RunReport
+
+SHORT_ID: Final = 12
+"""So many digits of a run's id are shown in lists; commands take them."""
+
+_OUTCOMES: Final = (
+    ("delivered", "written to ActiveCampaign"),
+    ("unchanged", "the same as before, not sent"),
+    ("duplicates", "the address came before in the drop"),
+    ("suppressed", "not to be sent"),
+    ("rejected", "not sent: something is wrong with the row"),
+    ("refused", "sent, and refused by ActiveCampaign"),
+    ("undelivered", "no final answer"),
+)
+_REASONS: Final[dict[str, str]] = {
+    RejectReason.MISSING_EMAIL: "the e-mail column is empty",
+    RejectReason.INVALID_EMAIL: "the address can't exist",
+    RejectReason.WRONG_COLUMN_COUNT: "more or fewer columns than the header",
+    RejectReason.CONTACT_TOO_LARGE: "larger than a request may be",
+    RejectReason.INVALID_VALUE: "a value doesn't fit its field",
+    RejectReason.REFUSED_BY_ACTIVECAMPAIGN: "ActiveCampaign refused the contact",
+    RejectReason.FAILED_IN_ACTIVECAMPAIGN: "ActiveCampaign could not import the contact",
+    RejectReason.UNDELIVERED: "no answer in all tries, or the run was stopped",
+}
+
+
+def report_text(report: RunReport) -> RenderableType:
+    """One report: heading, counts that add up, reasons, requests, what next."""
+    parts: list[RenderableType] = [_heading(report), Padding(_sources(report), (0, 0, 0, 2))]
+    if report.error is not None:
+        parts.append(_indented(Text(report.error.message, style="yellow")))
+    if report.counts.rows:
+        parts.append(_indented(counts_table(report.counts)))
+    if report.reasons:
+        parts.append(_indented(_reasons_table(report.reasons)))
+    parts += [_indented(line) for line in (_requests(report), *_what_next(report)) if line.plain]
+    return Group(*parts)
+
+
+def counts_table(counts: Counts) -> Table:
+    """What became of the rows, with their sum; outcomes that nothing had are left out."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(justify="right", style="dim")
+    table.add_column(style="dim")
+    for name, meaning in _OUTCOMES:
+        count = getattr(counts, name)
+        if count or name == "delivered":
+            table.add_row(name, number(count), share(count, counts.rows), meaning)
+    total = "" if counts.add_up else "the counts do not add up: please report this"
+    table.add_row(
+        Text("rows", style="bold"), Text(number(counts.rows), style="bold"), "", Text(total, style="red")
+    )
+    return table
+
+
+def runs_table(reports: Iterable[RunReport]) -> Table:
+    """Many runs, a line each."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("run", "export", "segment", "state"):
+        table.add_column(heading, no_wrap=heading == "run")
+    for heading in ("rows", "delivered", "not delivered"):
+        table.add_column(heading, justify="right")
+    table.add_column("ended")
+    for report in reports:
+        counts = report.counts
+        table.add_row(
+            report.run_id[:SHORT_ID],
+            Text(report.export_id or "-"),
+            Text(report.segment),
+            _state(report),
+            number(counts.rows),
+            number(counts.delivered),
+            number(counts.rejected + counts.refused + counts.undelivered),
+            moment(report.completed_at),
+        )
+    return table
+
+
+def _heading(report: RunReport) -> Text:
+    return Text.assemble(
+        (report.export_id or f"segment {report.segment}", "bold"),
+        "  ",
+        _state(report),
+        (f"  run {report.run_id}", "dim"),
+    )
+
+
+def _state(report: RunReport) -> Text:
+    state = report.state.value
+    retrying = ", retrying" if report.retrying else ""
+    return Text(state_text(state) + retrying, style=STATE_STYLES.get(state, "cyan"))
+
+
+def _sources(report: RunReport) -> Text:
+    shown = [repr(blob)[1:-1] for blob in report.source[:3]]
+    more = len(report.source) - len(shown)
+    return Text("\n".join([*shown, f"and {plural(more, 'more file')}"] if more else shown), style="dim")
+
+
+def _reasons_table(reasons: dict[str, int]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(Text(reason), number(count), _REASONS.get(reason, ""))
+    return table
+
+
+def _requests(report: RunReport) -> Text:
+    requests = report.requests
+    said = [f"{plural(requests.bulk, 'bulk request')}, {plural(requests.status, 'status request')}"]
+    said.append(f"{number(requests.throttled)} throttled")
+    if report.started_at and report.completed_at:
+        said.append(f"took {duration((report.completed_at - report.started_at).total_seconds())}")
+    if report.automations_withheld:
+        said.append(f"{plural(report.automations_withheld, 'contact')} without automations (sent again)")
+    return Text(", ".join(said), style="dim") if report.counts.rows else Text()
+
+
+def _what_next(report: RunReport) -> list[Text]:
+    lines = []
+    if report.waiting_for:
+        lines.append(Text(f"waiting for: {report.waiting_for}", style="cyan"))
+    if not report.state.final:
+        lines.append(_hint("follow it", f"exporter run watch {report.run_id[:SHORT_ID]}"))
+    elif report.reasons:
+        lines.append(_hint("each row", f"exporter run rejects {report.run_id[:SHORT_ID]} > rejects.csv"))
+    return lines
+
+
+def _hint(label: str, command: str) -> Text:
+    return Text.assemble((f"{label}: ", "dim"), command)
+
+
+def _indented(part: RenderableType) -> Padding:
+    return Padding(part, (1, 0, 0, 2))

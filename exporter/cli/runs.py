@@ -1,0 +1,126 @@
+"""`exporter run …`: what happened, what happens now, and which rows did not arrive."""
+
+import csv
+import io
+import sys
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import orjson
+import typer
+
+from exporter.cli.console import Output
+from exporter.cli.follow import display_on, follow_runs
+from exporter.cli.reports import report_text, runs_table
+from exporter.cli.running import ExitCode, JsonOption, exit_code, open_session, run
+from exporter.domain.run import Run
+from exporter.errors import ConfigurationError
+from exporter.steps.aggregate import present_report
+from exporter.steps.ports import Ports
+
+runs = typer.Typer(no_args_is_help=True, help="What happened to drops.")
+
+RunArgument = Annotated[str, typer.Argument(metavar="ID", help="A run's id or the beginning of it.")]
+
+
+@runs.command("list")
+def list_runs(
+    limit: Annotated[int, typer.Option(min=0, help="So many, newest first; 0 lists all.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """List the runs, newest first."""
+
+    async def work(output: Output) -> int:
+        async with open_session() as session:
+            found = [known async for known in session.ports.runs.all()]
+            found.sort(key=lambda known: (known.ordered_at, known.run_id), reverse=True)
+            shown = found[:limit] if limit else found
+            reports = [await present_report(known, session.ports) for known in shown]
+        output.document([report.model_dump(mode="json") for report in reports])
+        if reports:
+            output.show(runs_table(reports))
+        else:
+            output.show("There are no runs yet: `exporter drop FILE --segment SEGMENT` starts one.")
+        if len(found) > len(shown) and not as_json:
+            output.note(f"{len(found) - len(shown)} older ones: --limit 0 lists all.")
+        return ExitCode.DONE
+
+    run(work, as_json=as_json)
+
+
+@runs.command("show")
+def show_run(run_id: RunArgument, as_json: JsonOption = False) -> None:
+    """Show a run's report; before its end, what is known so far."""
+
+    async def work(output: Output) -> int:
+        async with open_session() as session:
+            report = await present_report(await find_run(run_id, session.ports), session.ports)
+        output.document(report.model_dump(mode="json"))
+        output.show(report_text(report))
+        return ExitCode.DONE
+
+    run(work, as_json=as_json)
+
+
+@runs.command("watch")
+def watch_run(run_id: RunArgument, as_json: JsonOption = False) -> None:
+    """Follow a run to its end; the exit code tells how it ended."""
+
+    async def work(output: Output) -> int:
+        async with open_session() as session:
+            found = await find_run(run_id, session.ports)
+            with display_on(output.progress_console) as display:
+                (report,) = await follow_runs([found.run_id], session.ports, display)
+        output.document(report.model_dump(mode="json"))
+        output.show(report_text(report))
+        return exit_code([report])
+
+    run(work, as_json=as_json)
+
+
+@runs.command("rejects")
+def show_rejects(run_id: RunArgument, as_json: JsonOption = False) -> None:
+    """Write the rows that did not arrive as CSV to stdout: source, row, reason, detail, email."""
+
+    async def work(output: Output) -> int:
+        async with open_session() as session:
+            found = await find_run(run_id, session.ports)
+            if not found.state.final:
+                raise ConfigurationError(
+                    f"the run is still {found.state.value}: its rejects are complete when it has ended; "
+                    f"`exporter run watch {found.run_id}` follows it"
+                )
+            blocks = session.ports.reports.read_rejects(found.run_id)
+            await (_write_as_json(blocks, output) if as_json else _write(blocks))
+        return ExitCode.DONE
+
+    run(work, as_json=as_json)
+
+
+async def find_run(wanted: str, ports: Ports) -> Run:
+    """The run with an id, or with the only id that begins so. Raises ConfigurationError."""
+    exact = await ports.runs.load(wanted) if len(wanted) == 32 and _is_hex(wanted) else None
+    if exact is not None:
+        return exact
+    matches = [known async for known in ports.runs.all() if known.run_id.startswith(wanted.lower())]
+    if not wanted or not matches:
+        raise ConfigurationError(f"there is no run {wanted!r}; `exporter run list` lists them")
+    if len(matches) > 1:
+        raise ConfigurationError(f"{len(matches)} runs begin with {wanted!r}: give more of the id")
+    return matches[0]
+
+
+def _is_hex(text: str) -> bool:
+    return all(digit in "0123456789abcdef" for digit in text)
+
+
+async def _write(blocks: AsyncIterator[bytes]) -> None:
+    async for block in blocks:
+        sys.stdout.buffer.write(block)
+    sys.stdout.buffer.flush()
+
+
+async def _write_as_json(blocks: AsyncIterator[bytes], output: Output) -> None:
+    data = b"".join([block async for block in blocks])
+    rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+    output.document([{**row, "row": orjson.loads(row["row"])} for row in rows])

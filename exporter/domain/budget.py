@@ -1,0 +1,307 @@
+"""One account's request budget: who may send when, so that no limit of ActiveCampaign is met.
+
+The budget is one small document per account, shared by all runs, exports and instances and swapped by
+ETag; the functions here are what a swap does. Nothing is counted after the fact: a sender first reserves
+*slots* (moments at which it may send) and then keeps to them.
+
+Two limits hold at once (developers.activecampaign.com/reference/rate-limits and
+/reference/bulk-import-contacts): bulk requests a minute, and requests of any kind a second. Margins are
+for requests that reach the server late: 98 bodies in any 61.2 s instead of 100 in 60 s, 0.35 s between
+two bodies instead of 0.2 s. With these figures the rate simulation meets no throttled request.
+
+All times are seconds since the epoch.
+"""
+
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any, Final, Self, TypeAlias
+
+SCHEMA: Final = 1
+
+DOCUMENTED_BULK_PER_MINUTE: Final = 100
+DOCUMENTED_SINGLE_PER_MINUTE: Final = 20
+DOCUMENTED_PER_SECOND: Final = 5
+
+_WINDOW_SECONDS: Final = 61.2
+_BULK_COUNT: Final = 98
+_SINGLE_COUNT: Final = 19
+_BODY_GAP_SECONDS: Final = 0.35
+_LOT_SECONDS: Final = 45.0
+"""No lot takes longer than this, so that its claim outlasts it."""
+_GENERAL_GAP_SECONDS: Final = 0.35
+_BUSY_GENERAL_GAP_SECONDS: Final = 1.0
+_LATE_SECONDS: Final = 0.5
+_FIRST_SETTLE_SECONDS: Final = 5.0
+_SHORTEST_SETTLE_SECONDS: Final = 1.0
+_SETTLE_SAMPLES: Final = 15
+_MAX_OUTAGE_PAUSE_SECONDS: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast one account may be used; all lengths in seconds."""
+
+    bulk_count: int
+    """Bulk requests in any `window_seconds`."""
+    single_count: int
+    """Of those, requests that carry one contact only."""
+    window_seconds: float
+    body_gap_seconds: float
+    """Between two bodies of a lot."""
+    general_gap_seconds: float
+    """Between two other calls while nobody sends bodies."""
+    busy_general_gap_seconds: float
+    """Between two other calls while a lot is being sent."""
+    late_seconds: float
+    """A lot that starts later than this has lost its slots."""
+    time_scale: float
+    """1 at the documented limits; smaller where a local stand-in runs faster."""
+
+
+def pace_for(bulk_per_minute: float, per_second: float, share: float = 1.0) -> Pace:
+    """The pace that keeps `share` (0 to 1] of the given limits.
+
+    Above the documented limits the lot stays as it is and its times shrink (only a local stand-in is
+    that fast); below them fewer requests fit into the same window.
+    """
+    time_scale = min(1.0, DOCUMENTED_BULK_PER_MINUTE / bulk_per_minute)
+    fewer = min(1.0, bulk_per_minute / DOCUMENTED_BULK_PER_MINUTE) * share
+    gap_scale = DOCUMENTED_PER_SECOND / per_second
+    body_gap = _BODY_GAP_SECONDS * gap_scale / share
+    return Pace(
+        bulk_count=max(1, min(math.floor(_BULK_COUNT * fewer), math.floor(_LOT_SECONDS / body_gap))),
+        single_count=max(1, math.floor(_SINGLE_COUNT * fewer)),
+        window_seconds=_WINDOW_SECONDS * time_scale,
+        body_gap_seconds=body_gap,
+        general_gap_seconds=_GENERAL_GAP_SECONDS * gap_scale / share,
+        busy_general_gap_seconds=_BUSY_GENERAL_GAP_SECONDS * gap_scale / share,
+        late_seconds=_LATE_SECONDS * time_scale,
+        time_scale=time_scale,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Reserved moments: `count` requests from `start` on, `gap` seconds apart."""
+
+    start: float
+    count: int
+    gap: float
+    token: str
+    """Names the reservation, so that its owner can move or return it."""
+    single: bool = False
+    """Whether the requests carry one contact each."""
+
+    @property
+    def end(self) -> float:
+        """The moment of the last request."""
+        return self.start + (self.count - 1) * self.gap
+
+    def times(self) -> list[float]:
+        """The moments, oldest first."""
+        return [self.start + i * self.gap for i in range(self.count)]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountBudget:
+    """The document: what is reserved, and what everybody waits for."""
+
+    bulk: tuple[Slots, ...] = ()
+    general: tuple[float, ...] = ()
+    hold_until: float = 0.0
+    """Nobody sends before this moment (a throttle's Retry-After, or an outage)."""
+    hold_reason: str = ""
+    failures: int = 0
+    """Requests in a row that ActiveCampaign did not serve; sets the length of the next pause."""
+    settle_samples: tuple[float, ...] = field(default=())
+    """Seconds that recent batches took from acceptance to their final state."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The stored form."""
+        return {
+            "schema": SCHEMA,
+            "bulk": [[s.start, s.count, s.gap, s.token, s.single] for s in self.bulk],
+            "general": list(self.general),
+            "hold_until": self.hold_until,
+            "hold_reason": self.hold_reason,
+            "failures": self.failures,
+            "settle_samples": list(self.settle_samples),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The budget that `to_json` stored. Raises ValueError for another schema."""
+        if data["schema"] != SCHEMA:
+            raise ValueError(f"budget schema {data['schema']} is not known here (known: {SCHEMA})")
+        return cls(
+            bulk=tuple(Slots(*entry) for entry in data["bulk"]),
+            general=tuple(data["general"]),
+            hold_until=data["hold_until"],
+            hold_reason=data["hold_reason"],
+            failures=data["failures"],
+            settle_samples=tuple(data["settle_samples"]),
+        )
+
+
+Change: TypeAlias = Callable[[AccountBudget], AccountBudget]
+"""What a swap does to a budget; may run several times."""
+
+
+def reserve_bulk(
+    budget: AccountBudget, pace: Pace, now: float, *, count: int, token: str, single: bool = False
+) -> tuple[AccountBudget, Slots]:
+    """Reserve slots for up to `count` bodies at the earliest moment that keeps every limit.
+
+    Fewer are given when a window holds fewer; the caller comes back for the rest. A reservation goes
+    behind all earlier ones, so that runs on one account take turns.
+    """
+    budget = _forget_the_past(budget, pace, now)
+    count = min(count, pace.single_count if single else pace.bulk_count)
+    start = max(now, budget.hold_until)
+    if budget.bulk:
+        start = max(start, budget.bulk[-1].end + pace.body_gap_seconds)
+    start = max(start, _after_dense_general_calls(budget, pace, start))
+    gap = pace.body_gap_seconds
+    everything = [t for slots in budget.bulk for t in slots.times()]
+    start = _first_fit(everything, pace.bulk_count, pace.window_seconds, start, count, gap)
+    if single:
+        singles = [t for slots in budget.bulk if slots.single for t in slots.times()]
+        start = _first_fit(singles, pace.single_count, pace.window_seconds, start, count, gap)
+    slots = Slots(start, count, gap, token, single)
+    return replace(budget, bulk=(*budget.bulk, slots)), slots
+
+
+def confirm_slots(budget: AccountBudget, pace: Pace, now: float, slots: Slots) -> tuple[AccountBudget, Slots]:
+    """The slots as they may be used now: unchanged, or reserved anew when they came too late.
+
+    A budget that comes back unchanged needs no write.
+    """
+    known = any(mine.token == slots.token for mine in budget.bulk)
+    late = now > slots.start + pace.late_seconds
+    if known and not late and budget.hold_until <= max(now, slots.start):
+        return budget, slots
+    return reserve_bulk(
+        return_slots(budget, slots.token),
+        pace,
+        now,
+        count=slots.count,
+        token=slots.token,
+        single=slots.single,
+    )
+
+
+def return_slots(budget: AccountBudget, token: str) -> AccountBudget:
+    """Give back a reservation that will not be used."""
+    return replace(budget, bulk=tuple(slots for slots in budget.bulk if slots.token != token))
+
+
+def postpone_slots(budget: AccountBudget, token: str, seconds: float) -> AccountBudget:
+    """Write down that a lot ran `seconds` later than reserved, so that the next keeps its distance."""
+    return replace(
+        budget,
+        bulk=tuple(
+            replace(slots, start=slots.start + seconds) if slots.token == token else slots
+            for slots in budget.bulk
+        ),
+    )
+
+
+def reserve_general(
+    budget: AccountBudget, pace: Pace, now: float, *, count: int
+) -> tuple[AccountBudget, tuple[float, ...]]:
+    """Reserve moments for `count` calls that are not bulk requests (status, lists, fields)."""
+    budget = _forget_the_past(budget, pace, now)
+    times: list[float] = []
+    previous = max(budget.general, default=-math.inf)
+    for _ in range(count):
+        moment = max(now, budget.hold_until, previous + pace.general_gap_seconds)
+        if _near_a_lot(budget, pace, moment):
+            moment = max(moment, previous + pace.busy_general_gap_seconds)
+        times.append(moment)
+        previous = moment
+    return replace(budget, general=(*budget.general, *times)), tuple(times)
+
+
+def hold(budget: AccountBudget, until: float, reason: str) -> AccountBudget:
+    """Nobody on the account sends before `until`; a longer hold that is in force stays."""
+    if until <= budget.hold_until:
+        return budget
+    return replace(budget, hold_until=until, hold_reason=reason)
+
+
+def note_outage(budget: AccountBudget, now: float, jitter: float, reason: str) -> AccountBudget:
+    """ActiveCampaign did not serve a request: everybody pauses, longer with each failure in a row.
+
+    `jitter` is a random number in [0, 1); the pause is 5 s doubling to 5 min, plus up to a quarter.
+    """
+    pause = min(_MAX_OUTAGE_PAUSE_SECONDS, 5.0 * 2.0 ** min(budget.failures, 10)) * (1 + jitter / 4)
+    return hold(replace(budget, failures=budget.failures + 1), now + pause, reason)
+
+
+def note_service(budget: AccountBudget) -> AccountBudget:
+    """ActiveCampaign serves again: the next outage starts with a short pause."""
+    return replace(budget, failures=0, hold_reason="") if budget.failures else budget
+
+
+def usual_settle_seconds(budget: AccountBudget, pace: Pace) -> float:
+    """The account's moving median settle time: when a batch is worth its first question."""
+    if not budget.settle_samples:
+        return _FIRST_SETTLE_SECONDS * pace.time_scale
+    return max(_SHORTEST_SETTLE_SECONDS * pace.time_scale, statistics.median(budget.settle_samples))
+
+
+def note_settled(budget: AccountBudget, seconds: float) -> AccountBudget:
+    """Remember how long a batch took from acceptance to its final state."""
+    return replace(budget, settle_samples=(*budget.settle_samples, seconds)[-_SETTLE_SAMPLES:])
+
+
+def rebuilt(pace: Pace, now: float) -> AccountBudget:
+    """The budget to start with when the document was lost: a whole window passes first."""
+    return AccountBudget(
+        hold_until=now + 62 * pace.time_scale, hold_reason="the account's budget was lost and is rebuilt"
+    )
+
+
+def _forget_the_past(budget: AccountBudget, pace: Pace, now: float) -> AccountBudget:
+    """Drop what no window can see any more."""
+    horizon = now - pace.window_seconds
+    return replace(
+        budget,
+        bulk=tuple(slots for slots in budget.bulk if slots.end > horizon),
+        general=tuple(t for t in budget.general if t > now - 2 * pace.busy_general_gap_seconds),
+    )
+
+
+def _first_fit(
+    taken: list[float], limit: int, window: float, earliest: float, count: int, gap: float
+) -> float:
+    """The first start >= `earliest` at which no window of `window` seconds holds more than `limit`.
+
+    The i-th new request shares its window with i new ones before it, so at most limit - 1 - i older
+    requests may still be inside.
+    """
+    newest_first = sorted(taken, reverse=True)
+    start = earliest
+    for i in range(count):
+        blocking = limit - 1 - i
+        if blocking < len(newest_first):
+            start = max(start, newest_first[blocking] + window - i * gap)
+    return start
+
+
+def _near_a_lot(budget: AccountBudget, pace: Pace, moment: float) -> bool:
+    """Whether a lot is under way at `moment`, or within a second of it."""
+    margin = pace.busy_general_gap_seconds
+    return any(slots.start - margin <= moment <= slots.end + margin for slots in budget.bulk)
+
+
+def _after_dense_general_calls(budget: AccountBudget, pace: Pace, start: float) -> float:
+    """The earliest start of a lot that does not run into other calls reserved close together."""
+    ahead = sorted(t for t in budget.general if t > start - pace.busy_general_gap_seconds)
+    dense = [
+        later for earlier, later in pairwise(ahead) if later - earlier < pace.busy_general_gap_seconds * 0.99
+    ]
+    return dense[-1] + pace.general_gap_seconds if dense else start

@@ -1,0 +1,200 @@
+"""Planning: the bytes of a drop become chunks of contacts and rejects, every row one or the other."""
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import blake2b
+
+import orjson
+
+from exporter.domain.address import PLAIN_ADDRESS, address_fault, with_ascii_domain
+from exporter.domain.chunk import MAX_BODY_BYTES, MAX_BODY_CONTACTS, MAX_CHUNK_BODIES, Chunk
+from exporter.domain.contact import ContactMapping, contact_builder
+from exporter.domain.decoding import decoded_texts
+from exporter.domain.packing import Packer
+from exporter.domain.reading import ReadingWatch, plain_pieces
+from exporter.domain.reject import Reject, RejectReason
+from exporter.domain.table import Table
+from exporter.domain.wording import shown
+from exporter.errors import StopRunError
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLimits:
+    """What a drop may be, and how large its chunks become.
+
+    `max_rows` and `max_bytes` (uncompressed) are of all sources together; `max_ratio` is how many times its
+    size a gzip source may grow, looked at after its first 10 MB.
+    """
+
+    max_rows: int = 20_000_000
+    max_bytes: int = 4 * 1024**3
+    max_ratio: int = 200
+    chunk_bodies: int = MAX_CHUNK_BODIES
+    body_contacts: int = MAX_BODY_CONTACTS
+    body_bytes: int = MAX_BODY_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSummary:
+    """What became of the rows: `rows = rejected + duplicates + contacts`, always.
+
+    The two tuples have one number per chunk, in order; `reasons` counts the rejects by reason.
+    """
+
+    rows: int
+    rejected: int
+    duplicates: int
+    contacts: int
+    bodies_per_chunk: tuple[int, ...]
+    contacts_per_chunk: tuple[int, ...]
+    reasons: dict[str, int]
+
+
+def plan_drop(
+    sources: Iterable[tuple[str, Iterable[bytes]]],
+    mapping: ContactMapping,
+    *,
+    limits: PlanLimits = PlanLimits(),
+    on_chunk: Callable[[Chunk], None],
+    on_reject: Callable[[Reject], None],
+    keep_going: Callable[[], None] | None = None,
+) -> PlanSummary:
+    """Read, check and pack a drop as it streams by, each chunk handed on as soon as it is full.
+
+    `sources` are pairs of blob name and that blob's bytes, in blocks cut anywhere. `keep_going` is called
+    every some thousand rows; what it raises ends the plan. The same bytes, mapping and limits give the same
+    chunks and rejects, however the blocks are cut.
+
+    Raises StopRunError for a drop that can't be read whole; chunks handed on before that are void.
+    """
+    planner = _Planner(mapping, limits, on_chunk, on_reject)
+    watch = ReadingWatch(limits.max_bytes, keep_going)
+    open_headers = []
+    for index, (name, blocks) in enumerate(sources):
+        pieces = plain_pieces(name, blocks, watch, max_ratio=limits.max_ratio)
+        table = Table(name, decoded_texts(name, pieces))
+        if not table.header:
+            continue
+        table.require(mapping.columns())
+        if table.at_open_end:
+            open_headers.append(name)
+        planner.take(index, table)
+    if not planner.rows:
+        raise StopRunError(
+            "empty_drop", "The drop has no data rows. Nothing was sent, and no contact was changed."
+        )
+    if open_headers:
+        raise StopRunError(
+            "cut_off",
+            f"{shown(open_headers[0])} ends within its header line, while other files of the drop have rows."
+            " It is cut off. Drop the whole file again.",
+        )
+    return planner.finish()
+
+
+@dataclass(slots=True)
+class _Planner:
+    """What a plan remembers from one source to the next."""
+
+    mapping: ContactMapping
+    limits: PlanLimits
+    on_chunk: Callable[[Chunk], None]
+    on_reject: Callable[[Reject], None]
+    rows: int = 0
+    duplicates: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    seen: set[bytes] = field(default_factory=set)
+    """A digest of 16 bytes for each address, so that memory is bounded by their number, not their length."""
+    packer: Packer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.packer = Packer(
+            self.on_chunk,
+            chunk_bodies=self.limits.chunk_bodies,
+            body_contacts=self.limits.body_contacts,
+            body_bytes=self.limits.body_bytes,
+        )
+
+    def take(self, source: int, table: Table) -> None:
+        """Every row of `table`, the drop's source number `source`, becomes a contact, a reject or a repeat.
+
+        The one loop that runs per row: it keeps what it uses in local names.
+        """
+        width, email_at = len(table.header), table.header.index(self.mapping.email)
+        build, to_json = contact_builder(self.mapping, table.header), orjson.dumps
+        is_plain, digest = PLAIN_ADDRESS.fullmatch, blake2b
+        seen, remember = self.seen, self.seen.add
+        pack, max_contact_bytes = self.packer.add, self.packer.max_contact_bytes
+        max_number = self.limits.max_rows - self.rows
+        number = duplicates = 0
+        reject = partial(self._reject, table.name, email_at)
+        try:
+            for row in table.rows:
+                if not row:
+                    continue
+                number += 1
+                if number > max_number:
+                    raise self._too_many_rows(table)
+                if len(row) != width:
+                    if len(row) < width and table.at_open_end:
+                        raise table.cut_off(number, len(row))
+                    what = f"{width} columns expected, {len(row)} found"
+                    reject(number, row, RejectReason.WRONG_COLUMN_COUNT, what)
+                    continue
+                address = row[email_at].strip()
+                if not is_plain(address):
+                    ascii_address = with_ascii_domain(address)
+                    if not ascii_address:
+                        reject(number, row, *_why_unsendable(address))
+                        continue
+                    address = ascii_address
+                key = digest(address.lower().encode(), digest_size=16).digest()
+                if key in seen:
+                    duplicates += 1
+                    continue
+                contact = to_json(build(row, address))
+                if len(contact) > max_contact_bytes:
+                    reject(number, row, RejectReason.CONTACT_TOO_LARGE, f"{len(contact):,} bytes as JSON")
+                    continue
+                remember(key)
+                pack(contact, source, number)
+        except csv.Error as error:
+            raise table.unreadable(error, number + 1) from error
+        self.rows += number
+        self.duplicates += duplicates
+
+    def finish(self) -> PlanSummary:
+        """Hand over the last chunk, and say what there was."""
+        self.packer.finish()
+        return PlanSummary(
+            rows=self.rows,
+            rejected=self.reasons.total(),
+            duplicates=self.duplicates,
+            contacts=len(self.seen),
+            bodies_per_chunk=tuple(self.packer.bodies_per_chunk),
+            contacts_per_chunk=tuple(self.packer.contacts_per_chunk),
+            reasons=dict(self.reasons),
+        )
+
+    def _reject(
+        self, source: str, email_at: int, number: int, row: list[str], reason: RejectReason, detail: str
+    ) -> None:
+        self.reasons[reason.value] += 1
+        email = row[email_at] if email_at < len(row) else ""
+        self.on_reject(Reject(source, number, reason, detail, email))
+
+    def _too_many_rows(self, table: Table) -> StopRunError:
+        return StopRunError(
+            "too_large",
+            f"{shown(table.name)} takes the drop over {self.limits.max_rows:,} rows, the most that a drop"
+            " may have. Split the segment into several smaller ones.",
+        )
+
+
+def _why_unsendable(address: str) -> tuple[RejectReason, str]:
+    if not address:
+        return RejectReason.MISSING_EMAIL, "the e-mail column is empty"
+    return RejectReason.INVALID_EMAIL, address_fault(address)

@@ -1,0 +1,321 @@
+"""The fold: from the facts of a run to what became of each contact and what is left to do.
+
+Facts may come in any order and more than once; the result is the same. A contact is, in this order of
+precedence: delivered, refused, in flight (accepted, not settled), undelivered (no tries left), or open.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from exporter.domain.facts import (
+    BatchEnd,
+    Fact,
+    Mask,
+    Outcome,
+    Receipt,
+    SendResult,
+    Tally,
+    mask_of,
+    positions_of,
+    whole,
+)
+from exporter.domain.reject import RejectReason
+
+MAX_TRIES: Final = 6
+MAX_LOST: Final = 2
+_FIRST_RETRY_SECONDS: Final = 2.0
+_MAX_RETRY_SECONDS: Final = 60.0
+
+# Where two settlers disagree (one gave up, one saw the end), the better informed one holds.
+_END_RANK: Final = {
+    BatchEnd.COMPLETED: 0,
+    BatchEnd.INTERRUPTED: 1,
+    BatchEnd.FAILED: 2,
+    BatchEnd.LOST: 3,
+    BatchEnd.UNSETTLED: 4,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Contacts of one body that should go out in one request."""
+
+    chunk: int
+    body: int
+    part: Mask
+    resend: bool
+    """Whether some of them may have reached ActiveCampaign before: automations stay off then."""
+    not_before: float = 0.0
+    """Seconds since the epoch; a try that failed is followed by a growing pause."""
+
+    @property
+    def contact_count(self) -> int:
+        """How many contacts the request would carry."""
+        return self.part.bit_count()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBatch:
+    """An accepted batch whose final state is not known yet."""
+
+    chunk: int
+    body: int
+    batch_id: str
+    part: Mask
+    accepted_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why one contact of a body did not arrive."""
+
+    position: int
+    reason: RejectReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class BodyProgress:
+    """What became of the contacts of one body."""
+
+    contact_count: int
+    delivered: Mask
+    withheld: Mask
+    """Delivered, but by requests that kept automations from starting only."""
+    in_flight: Mask
+    refusals: tuple[Refusal, ...]
+    undelivered: tuple[Refusal, ...]
+    items: tuple[Item, ...]
+    open_batches: tuple[OpenBatch, ...]
+    accepted: Mask
+    """Contacts that ActiveCampaign has accepted at least once."""
+    receipted: bool
+    """Whether any fact about the body exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """How many requests a run took."""
+
+    bulk: int = 0
+    status: int = 0
+    throttled: int = 0
+
+
+@dataclass(slots=True)
+class _BodyFacts:
+    accepted: dict[str, Receipt] = field(default_factory=dict)
+    unknown: set[Receipt] = field(default_factory=set)
+    invalid: dict[Mask, Receipt] = field(default_factory=dict)
+    ends: dict[str, Outcome] = field(default_factory=dict)
+
+    def add(self, fact: Receipt | Outcome) -> None:
+        """Take in one fact; the order does not matter."""
+        if isinstance(fact, Outcome):
+            known = self.ends.get(fact.batch_id)
+            if known is None or _end_key(fact) < _end_key(known):
+                self.ends[fact.batch_id] = fact
+        elif fact.result is SendResult.ACCEPTED:
+            self.accepted[fact.batch_id] = fact
+        elif fact.result is SendResult.UNKNOWN:
+            self.unknown.add(fact)
+        else:
+            known_refusal = self.invalid.get(fact.part)
+            if known_refusal is None or (fact.at, fact.epoch) < (known_refusal.at, known_refusal.epoch):
+                self.invalid[fact.part] = fact
+
+
+def _end_key(outcome: Outcome) -> tuple[int, float]:
+    return _END_RANK[outcome.end], outcome.at
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """The folded state of a run's bodies, `bodies[chunk][body]`."""
+
+    bodies: tuple[tuple[BodyProgress, ...], ...]
+    requests: Requests
+    last_fact_at: float = 0.0
+    """Seconds since the epoch of the latest fact; 0 when there is none."""
+
+    def __iter__(self) -> Iterator[BodyProgress]:
+        return (body for chunk in self.bodies for body in chunk)
+
+    @property
+    def contacts(self) -> int:
+        """Contacts planned."""
+        return sum(body.contact_count for body in self)
+
+    @property
+    def delivered(self) -> int:
+        """Contacts in completed batches that ActiveCampaign did not list as failures."""
+        return sum(body.delivered.bit_count() for body in self)
+
+    @property
+    def withheld(self) -> int:
+        """Contacts delivered by requests that kept automations from starting only."""
+        return sum(body.withheld.bit_count() for body in self)
+
+    @property
+    def accepted(self) -> int:
+        """Contacts that ActiveCampaign has accepted at least once."""
+        return sum(body.accepted.bit_count() for body in self)
+
+    @property
+    def refused(self) -> int:
+        """Contacts that ActiveCampaign refused."""
+        return sum(len(body.refusals) for body in self)
+
+    @property
+    def in_flight(self) -> int:
+        """Contacts accepted but not settled."""
+        return sum(body.in_flight.bit_count() for body in self)
+
+    def items(self, chunk: int) -> list[Item]:
+        """What is left to send of one chunk, in the order of its bodies."""
+        return [item for body in self.bodies[chunk] for item in body.items]
+
+    def started(self, chunk: int) -> bool:
+        """Whether anything of the chunk has been sent."""
+        return any(body.receipted for body in self.bodies[chunk])
+
+    def chunks_to_send(self) -> list[int]:
+        """The numbers of the chunks with something left to send, ascending."""
+        return [number for number, chunk in enumerate(self.bodies) if any(body.items for body in chunk)]
+
+    def open_batches(self) -> list[OpenBatch]:
+        """Accepted batches without a final state, oldest first."""
+        batches = [batch for body in self for batch in body.open_batches]
+        return sorted(batches, key=lambda batch: (batch.accepted_at, batch.chunk, batch.body))
+
+
+def fold(contact_counts: Sequence[Sequence[int]], facts: Iterable[Fact]) -> RunProgress:
+    """Fold facts over the plan; `contact_counts[chunk][body]` is what the plan fixed.
+
+    Facts about bodies that the plan does not have raise IndexError: the storage is damaged.
+    """
+    by_body: defaultdict[tuple[int, int], _BodyFacts] = defaultdict(_BodyFacts)
+    tallies: dict[str, Tally] = {}
+    last_fact_at = 0.0
+    for fact in facts:
+        if isinstance(fact, Tally):
+            tallies[fact.name] = fact
+        else:
+            by_body[fact.chunk, fact.body].add(fact)
+            last_fact_at = max(last_fact_at, fact.at)
+    nothing = _BodyFacts()
+    bodies = tuple(
+        tuple(
+            _fold_body(chunk, body, count, by_body.get((chunk, body), nothing))
+            for body, count in enumerate(counts)
+        )
+        for chunk, counts in enumerate(contact_counts)
+    )
+    requests = Requests(
+        bulk=sum(tally.bulk for tally in tallies.values()),
+        status=sum(tally.status for tally in tallies.values()),
+        throttled=sum(tally.throttled for tally in tallies.values()),
+    )
+    return RunProgress(bodies, requests, last_fact_at)
+
+
+def _fold_body(chunk: int, number: int, count: int, facts: _BodyFacts) -> BodyProgress:
+    """What became of one body."""
+    everyone = whole(count)
+    delivered = failed = in_flight = accepted = with_automations = 0
+    open_batches = []
+    for batch_id, receipt in facts.accepted.items():
+        accepted |= receipt.part
+        outcome = facts.ends.get(batch_id)
+        if outcome is None:
+            in_flight |= receipt.part
+            open_batches.append(OpenBatch(chunk, number, batch_id, receipt.part, receipt.at))
+        elif outcome.end is BatchEnd.COMPLETED:
+            delivered |= receipt.part & ~outcome.failed
+            failed |= outcome.failed
+            if receipt.automations:
+                with_automations |= receipt.part & ~outcome.failed
+    failed &= ~delivered
+    leaves, refused_whole = _split(everyone, facts)
+    refusals = [Refusal(p, RejectReason.FAILED_IN_ACTIVECAMPAIGN, "") for p in positions_of(failed)]
+    refusals += [
+        Refusal(position, RejectReason.REFUSED_BY_ACTIVECAMPAIGN, words)
+        for position, words in sorted(refused_whole.items())
+        if not (delivered | failed) >> position & 1
+    ]
+    closed = delivered | mask_of([refusal.position for refusal in refusals]) | in_flight
+    items = []
+    undelivered = []
+    for leaf in leaves:
+        if not leaf & ~closed:
+            continue
+        item, given_up = _next_try(chunk, number, leaf, facts)
+        if item is not None:
+            items.append(item)
+        else:
+            undelivered += [
+                Refusal(p, RejectReason.UNDELIVERED, given_up) for p in positions_of(leaf & ~closed)
+            ]
+    return BodyProgress(
+        contact_count=count,
+        delivered=delivered,
+        withheld=delivered & ~with_automations,
+        in_flight=in_flight & ~delivered,
+        refusals=tuple(refusals),
+        undelivered=tuple(undelivered),
+        items=tuple(items),
+        open_batches=tuple(open_batches),
+        accepted=accepted,
+        receipted=bool(facts.accepted or facts.unknown or facts.invalid),
+    )
+
+
+def _split(group: Mask, facts: _BodyFacts) -> tuple[list[Mask], dict[int, str]]:
+    """How a body must be sent after its refusals: the parts, and who is refused for good.
+
+    The contacts named in a refusal are taken out and the rest is sent; they count as refused once the
+    rest was accepted, which proves that the right ones were named. If the rest is refused as well, or
+    nobody was named, the group is halved until the contacts at fault stand alone.
+    """
+    refusal = facts.invalid.get(group)
+    if refusal is None:
+        return [group], {}
+    if group.bit_count() == 1:
+        position = group.bit_length() - 1
+        words = dict(refusal.named).get(position, refusal.detail)
+        return [], {position: words}
+    named = {position: words for position, words in refusal.named if group >> position & 1}
+    rest = group & ~mask_of(list(named))
+    if named and rest and rest not in facts.invalid:
+        if any(receipt.part == rest for receipt in facts.accepted.values()):
+            return [rest], named
+        return [rest], {}
+    half = positions_of(group)[: group.bit_count() // 2]
+    first, first_refused = _split(mask_of(half), facts)
+    second, second_refused = _split(group & ~mask_of(half), facts)
+    return first + second, first_refused | second_refused
+
+
+def _next_try(chunk: int, number: int, leaf: Mask, facts: _BodyFacts) -> tuple[Item | None, str]:
+    """The next sending of a part, or the reason why there is none."""
+    failures: list[tuple[float, str]] = [
+        (receipt.at, receipt.detail) for receipt in facts.unknown if receipt.part & leaf
+    ]
+    lost = 0
+    for batch_id, receipt in facts.accepted.items():
+        outcome = facts.ends.get(batch_id)
+        if outcome is None or not receipt.part & leaf or outcome.end is BatchEnd.COMPLETED:
+            continue
+        if outcome.end is BatchEnd.UNSETTLED:
+            return None, "ActiveCampaign did not finish the batch within a day"
+        lost += outcome.end is BatchEnd.LOST
+        failures.append((outcome.at, f"the batch ended {outcome.end.value}"))
+    if not failures:
+        return Item(chunk, number, leaf, resend=False), ""
+    last_at, last_reason = max(failures)
+    if len(failures) >= MAX_TRIES or lost >= MAX_LOST:
+        return None, f"{len(failures)} tries; the last one: {last_reason}"
+    pause = min(_MAX_RETRY_SECONDS, _FIRST_RETRY_SECONDS * 2.0 ** (len(failures) - 1))
+    return Item(chunk, number, leaf, resend=True, not_before=last_at + pause), ""

@@ -1,0 +1,40 @@
+"""A reject: one row that did not become a contact, and why."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RejectReason(StrEnum):
+    """Why a row is listed in the rejects; the value is what files and reports show."""
+
+    MISSING_EMAIL = "missing_email"
+    """The e-mail column is empty."""
+    INVALID_EMAIL = "invalid_email"
+    """The address can't exist: ActiveCampaign would refuse its whole request."""
+    WRONG_COLUMN_COUNT = "wrong_column_count"
+    """The row has more or fewer columns than the header."""
+    CONTACT_TOO_LARGE = "contact_too_large"
+    """The contact alone is larger than a request may be."""
+    INVALID_VALUE = "invalid_value"
+    """A mapped value can't be written to its field."""
+    REFUSED_BY_ACTIVECAMPAIGN = "refused_by_activecampaign"
+    """ActiveCampaign refused the request because of this contact; the detail has its words."""
+    FAILED_IN_ACTIVECAMPAIGN = "failed_in_activecampaign"
+    """ActiveCampaign accepted the request and listed this address among its failures."""
+    UNDELIVERED = "undelivered"
+    """No answer was to be had in all tries; the detail has the last reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """One row of the rejects file.
+
+    `source` is the blob's name, `row` the 1-based data row in it (the header is not counted),
+    `email` the value of the e-mail column as it stood (personal data).
+    """
+
+    source: str
+    row: int
+    reason: RejectReason
+    detail: str
+    email: str

@@ -1,0 +1,26 @@
+"""The rejects file: CSV with a header, safe to open in a spreadsheet."""
+
+from typing import Final
+
+from exporter.domain.reject import Reject
+
+HEADER: Final = ("source", "row", "reason", "detail", "email")
+
+# owasp.org/www-community/attacks/CSV_Injection: a cell that begins like this is run as a formula.
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def harmless(text: str) -> str:
+    """The text as a spreadsheet shows it instead of running it."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def to_record(reject: Reject) -> tuple[str, int, str, str, str]:
+    """One line of the file, in the order of `HEADER`."""
+    return (
+        harmless(reject.source),
+        reject.row,
+        reject.reason.value,
+        harmless(reject.detail),
+        harmless(reject.email),
+    )

@@ -1,0 +1,181 @@
+"""A run: one execution of one export for one drop and one cause."""
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from exporter.domain.configuration import Connection, Export
+from exporter.domain.drop import Source
+
+SCHEMA: Final = 1
+
+
+class RunState(StrEnum):
+    """Where a run is; states only move forward."""
+
+    QUEUED = "queued"
+    PLANNING = "planning"
+    DELIVERING = "delivering"
+    SETTLING = "settling"
+    SUCCEEDED = "succeeded"
+    PARTLY_FAILED = "partly_failed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+    SKIPPED = "skipped"
+
+    @property
+    def final(self) -> bool:
+        """Whether the run is over."""
+        return self not in _OPEN_STATES
+
+
+_OPEN_STATES: Final = frozenset({RunState.QUEUED, RunState.PLANNING, RunState.DELIVERING, RunState.SETTLING})
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunError(_Document):
+    """Why a run stopped: a stable code for programs, and a sentence that says what to do."""
+
+    code: str
+    message: str
+
+
+class Counts(_Document):
+    """What became of the rows; the right side adds up to the left one, always:
+
+    rows = rejected + duplicates + suppressed + unchanged + delivered + refused + undelivered
+    """
+
+    rows: int = 0
+    rejected: int = 0
+    duplicates: int = 0
+    suppressed: int = 0
+    unchanged: int = 0
+    delivered: int = 0
+    refused: int = 0
+    undelivered: int = 0
+
+    @property
+    def add_up(self) -> bool:
+        """Whether every row is in exactly one place."""
+        return self.rows == (
+            self.rejected
+            + self.duplicates
+            + self.suppressed
+            + self.unchanged
+            + self.delivered
+            + self.refused
+            + self.undelivered
+        )
+
+
+class RequestCounts(_Document):
+    """Requests that the run made: bulk imports, status questions, and those that were throttled."""
+
+    bulk: int = 0
+    status: int = 0
+    throttled: int = 0
+
+
+class RunReport(_Document):
+    """A run told to people and programs; the shape is a contract."""
+
+    run_id: str
+    export_id: str | None
+    segment: str
+    source: tuple[str, ...]
+    cause: str
+    state: RunState
+    retrying: bool
+    waiting_for: str | None
+    counts: Counts
+    reasons: dict[str, int]
+    requests: RequestCounts
+    automations_withheld: int
+    started_at: datetime | None
+    completed_at: datetime | None
+    error: RunError | None
+
+
+class Run(_Document):
+    """The run's own document: small, swapped by ETag."""
+
+    schema_number: int = SCHEMA
+    run_id: str
+    segment: str
+    sources: tuple[Source, ...]
+    cause: str
+    export: Export | None
+    """As it was when the run was ordered; later edits do not touch the run."""
+    connection: Connection | None
+    ordered_at: datetime
+
+    state: RunState = RunState.QUEUED
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    plan_epoch: int | None = None
+    """Which plan holds; chunks and rejects lie under it."""
+    planned_at: datetime | None = None
+    stopped: RunError | None = None
+    """Set once: nothing more is sent; what was accepted is still settled."""
+    waiting_for: str | None = None
+    waiting_since: datetime | None = None
+    settle_turn: int = 0
+    """The settlement turn that may run next; 0 until the first receipt."""
+    next_check_at: datetime | None = None
+    """When that turn is due; the sweep restarts a chain that is overdue."""
+    report: RunReport | None = None
+    """Set with the final state."""
+
+    @property
+    def export_id(self) -> str | None:
+        """The export's id, or None for a drop that no export takes."""
+        return self.export.id if self.export else None
+
+    @property
+    def sendable(self) -> bool:
+        """Whether bodies may leave."""
+        return self.state in {RunState.DELIVERING, RunState.SETTLING} and self.stopped is None
+
+
+def run_id_for(export_id: str | None, drop: str, cause: str) -> str:
+    """The id of a run: the same export, drop version and cause are the same run. 32 hex digits."""
+    return hashlib.sha256(f"{export_id or ''}\n{drop}\n{cause}".encode()).hexdigest()[:32]
+
+
+def final_state(run: Run, counts: Counts) -> RunState:
+    """How a planned run ended, by its counts."""
+    if run.stopped is not None and run.stopped.code in {RunState.CANCELLED, RunState.SUPERSEDED}:
+        return RunState(run.stopped.code)
+    tolerated = run.export.tolerated_reject_percentage if run.export else 0
+    within_tolerance = 100 * (counts.rejected + counts.refused) <= tolerated * counts.rows
+    if run.stopped is None and counts.undelivered == 0 and within_tolerance:
+        return RunState.SUCCEEDED
+    return RunState.PARTLY_FAILED if counts.delivered else RunState.FAILED
+
+
+class PlanRecord(_Document):
+    """A finished plan, written once: what the fold counts against.
+
+    `bodies[chunk][body]` is a number of contacts.
+    """
+
+    schema_number: int = SCHEMA
+    epoch: int
+    rows: int
+    rejected: int
+    duplicates: int
+    reasons: dict[str, int]
+    bodies: tuple[tuple[int, ...], ...]
+
+    @property
+    def contacts(self) -> int:
+        """Contacts to send."""
+        return sum(sum(chunk) for chunk in self.bodies)

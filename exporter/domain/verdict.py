@@ -1,0 +1,76 @@
+"""What an answer of ActiveCampaign means."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class VerdictKind(StrEnum):
+    """Each kind has its own ending; see `steps/deliver.py`."""
+
+    ACCEPTED = "accepted"
+    """Queued there under a batch id; not yet done."""
+    THROTTLED = "throttled"
+    """A limit was met: nothing was taken; everybody on the account pauses."""
+    UNAVAILABLE = "unavailable"
+    """Nothing was taken: no connection, or 503."""
+    UNKNOWN = "unknown"
+    """Whether it was taken can't be told: reset, timeout, 5xx, an answer that makes no sense."""
+    INVALID = "invalid"
+    """The request was refused whole because of some of its contacts."""
+    TOO_LARGE = "too_large"
+    """The request was refused whole because of its size."""
+    DENIED = "denied"
+    """The key is refused, or has not the rights."""
+    UNPAID = "unpaid"
+    """The account may not: payment or contract."""
+    MISSING = "missing"
+    """There is no such thing at this address."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedContact:
+    """A contact that ActiveCampaign named in a refusal: its 1-based index, and the words."""
+
+    index: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One answer, understood.
+
+    `detail` is safe to log and to show: short, without addresses and markup.
+    """
+
+    kind: VerdictKind
+    detail: str = ""
+    batch_id: str = ""
+    retry_after_seconds: float | None = None
+    named: tuple[NamedContact, ...] = ()
+
+
+class BatchState(StrEnum):
+    """What `GET /import/info` says of a batch
+    (developers.activecampaign.com/reference/bulk-import-status-info)."""
+
+    NOT_YET = "not_yet"
+    """`false`, or 404: asked too early, or not known."""
+    WAITING = "waiting"
+    CLAIMED = "claimed"
+    ACTIVE = "active"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def final(self) -> bool:
+        """Whether the state will not change any more."""
+        return self in {BatchState.COMPLETED, BatchState.FAILED, BatchState.INTERRUPTED}
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStatus:
+    """A batch's state and the addresses that ActiveCampaign could not write (personal data)."""
+
+    state: BatchState
+    failures: tuple[str, ...] = ()

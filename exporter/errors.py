@@ -1,0 +1,31 @@
+"""Errors, named by what the one who meets them should do.
+
+A rejected row is a value (:class:`exporter.domain.reject.Reject`), not an error.
+"""
+
+
+class ExporterError(Exception):
+    """Base of all errors that this package raises on purpose; its text is written for a user."""
+
+
+class ConfigurationError(ExporterError):
+    """Something that a person configured is wrong: fix it, then try again."""
+
+
+class RetryLaterError(ExporterError):
+    """Nothing is wrong with the work itself: the same call may succeed later."""
+
+
+class StopRunError(ExporterError):
+    """The run can't go on; its text says what to do. `code` is stable, for programs.
+
+    Raised for a drop that can't be read, a list that vanished, a key that is refused.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ConflictError(ExporterError):
+    """A document changed between reading and writing it: read it again and repeat."""

@@ -1,0 +1,257 @@
+"""A chunk goes out: take slots, claim it, send its bodies at their moments, write receipts, see to the next.
+
+The chain of a run is one message: whoever finishes a chunk reserves slots for the next one and puts the
+message that carries them, visible shortly before they begin. Waiting costs nothing. A doubled message
+finds the chunk's slots reserved, its claim held or its work done, and ends.
+"""
+
+from dataclasses import dataclass
+
+from exporter.domain.budget import Slots
+from exporter.domain.configuration import Export
+from exporter.domain.progress import Item, RunProgress, fold
+from exporter.domain.run import PlanRecord, Run, RunState
+from exporter.errors import StopRunError
+from exporter.steps.accounts import Account, open_account
+from exporter.steps.events import Event
+from exporter.steps.lot import MAX_WITHOUT_RECEIPT, Lot, LotItem
+from exporter.steps.messages import ChunkMessage, Queue, ReceiptsMessage, ReservedSlots
+from exporter.steps.ports import Claim, Ports
+from exporter.steps.stop import note_waiting, stop_run
+
+CLAIM_SECONDS = 75.0
+CALL_SECONDS = 60.0
+"""A call takes up another chunk only while it is younger than this."""
+NEAR_SECONDS = 3.0
+"""Slots that begin within this time are waited for; others are waited for on the queue."""
+EARLY_SECONDS = 2.5
+HELD_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one lot may take from a chunk: items of one kind, in the order of their bodies."""
+
+    chunk: int
+    items: list[Item]
+    single: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing may be sent before `until` (seconds since the epoch)."""
+
+    chunk: int
+    until: float
+
+
+def next_work(progress: RunProgress, chunk: int, now: float) -> Work | Pause | None:
+    """What to send next, beginning at `chunk` and going round; None when nothing is left.
+
+    Requests with one contact have a smaller budget of their own, so they make lots of their own, last.
+    """
+    numbers = progress.chunks_to_send()
+    numbers = [n for n in numbers if n >= chunk] + [n for n in numbers if n < chunk]
+    later: list[tuple[float, int]] = []
+    for number in numbers:
+        items = progress.items(number)
+        ready = [item for item in items if item.not_before <= now]
+        several = [item for item in ready if item.contact_count > 1]
+        if ready:
+            return Work(number, several or ready, single=not several)
+        later += [(item.not_before, number) for item in items]
+    if not later:
+        return None
+    until, number = min(later)
+    return Pause(number, until)
+
+
+async def deliver(message: ChunkMessage, ports: Ports) -> None:
+    """Send what is left of a chunk, and of those after it as far as slots and time allow."""
+    run = await ports.runs.load(message.run_id)
+    if run is None or run.state.final or run.export is None or run.connection is None:
+        return
+    record = await ports.plans.record(run.run_id)
+    if record is None:
+        return
+    account = await open_account(run.connection, ports)
+    slots = message.slots.to_slots() if message.slots else None
+    if not run.sendable:
+        if slots:
+            await account.return_slots(slots)
+        return
+    delivery = _Delivery(run, run.export, record, account, ports)
+    try:
+        await delivery.go(message.chunk, slots)
+    except StopRunError as error:
+        await stop_run(run.run_id, error, ports)
+
+
+@dataclass(slots=True)
+class _Delivery:
+    """One call of `deliver`."""
+
+    run: Run
+    export: Export
+    record: PlanRecord
+    account: Account
+    ports: Ports
+
+    async def go(self, chunk: int, slots: Slots | None) -> None:
+        """Send lot after lot until slots are far away, time is up or nothing is left."""
+        started_at = self.ports.clock.monotonic()
+        arrived_with_slots = slots is not None
+        ran_late: tuple[str, float] | None = None
+        while True:
+            progress = await self._progress()
+            work = next_work(progress, chunk, self._now())
+            if not isinstance(work, Work):
+                if slots:
+                    await self.account.return_slots(slots)
+                await self._nothing_ready(work)
+                return
+            if slots is not None and (slots.single, chunk) == (work.single, work.chunk):
+                slots = await self.account.confirm(slots)
+            else:
+                if slots is not None:
+                    await self.account.return_slots(slots)
+                slots = await self.account.reserve_bulk(
+                    count=len(work.items),
+                    token=_token(self.run.run_id, work),
+                    single=work.single,
+                    ran_late=ran_late,
+                )
+                if slots is None:  # another message of this run waits for these very slots
+                    return
+            out_of_time = self.ports.clock.monotonic() - started_at > CALL_SECONDS
+            if out_of_time or slots.start - self._now() > NEAR_SECONDS:
+                await self._wait_on_the_queue(work.chunk, slots)
+                return
+            claim = await self.ports.claims.acquire(
+                chunk_claim(self.run.run_id, work.chunk), self.ports.owner, CLAIM_SECONDS
+            )
+            if not isinstance(claim, Claim):
+                if not arrived_with_slots:
+                    await self._come_back(work.chunk)
+                return
+            lot = await self._send(work, slots, claim)
+            await self.ports.claims.release(claim)
+            if lot.stop_error is not None:
+                raise lot.stop_error
+            if lot.withdrawn:
+                return
+            ran_late = (slots.token, lot.late_seconds)
+            chunk, slots, arrived_with_slots = work.chunk, None, False
+
+    async def _send(self, work: Work, slots: Slots, claim: Claim) -> Lot:
+        """Send one lot under its claim."""
+        progress = await self._progress()  # another owner may have finished while we claimed
+        still_open = {(item.body, item.part) for item in progress.items(work.chunk)}
+        items = [item for item in work.items if (item.body, item.part) in still_open][: slots.count]
+        self.ports.telemetry.event(
+            Event.CHUNK_STARTED,
+            run_id=self.run.run_id,
+            export_id=self.run.export_id,
+            chunk=work.chunk,
+            epoch=claim.epoch,
+            bodies=len(items),
+        )
+        suspects = _maybe_sent(progress, work.chunk) if not claim.clean else frozenset()
+        chunk = await self.ports.plans.chunk(self.run.run_id, self.record.epoch, work.chunk)
+        lot = Lot(
+            run=self.run,
+            chunk=chunk,
+            epoch=claim.epoch,
+            account=self.account,
+            ports=self.ports,
+            claim_ends_at=self.ports.clock.monotonic() + CLAIM_SECONDS,
+        )
+        await lot.send(
+            [
+                LotItem(
+                    item,
+                    automations=self.export.automations and not item.resend and item.body not in suspects,
+                )
+                for item in items
+            ],
+            slots,
+        )
+        self.ports.telemetry.event(
+            Event.CHUNK_SENT,
+            run_id=self.run.run_id,
+            export_id=self.run.export_id,
+            chunk=work.chunk,
+            epoch=claim.epoch,
+            accepted=lot.accepted_count,
+            requests=lot.request_count,
+        )
+        return lot
+
+    async def _progress(self) -> RunProgress:
+        return fold(self.record.bodies, await self.ports.facts.read(self.run.run_id))
+
+    async def _wait_on_the_queue(self, chunk: int, slots: Slots) -> None:
+        """Put the message that comes back shortly before the slots begin."""
+        wait = slots.start - self._now()
+        budget = await self.account.load()
+        reason = budget.hold_reason if budget.hold_until > self._now() else None
+        if reason or self.run.waiting_for:
+            await note_waiting(self.run.run_id, reason, self.ports)
+        await self.ports.queue.send(
+            Queue.CHUNKS,
+            ChunkMessage(run_id=self.run.run_id, chunk=chunk, slots=ReservedSlots.of(slots)),
+            delay_seconds=max(0.0, wait - EARLY_SECONDS),
+        )
+        self.ports.telemetry.event(
+            Event.CHUNK_DEFERRED, run_id=self.run.run_id, chunk=chunk, seconds=round(wait, 1), why="slots"
+        )
+
+    async def _come_back(self, chunk: int) -> None:
+        """Somebody else works on the chunk; look again a little later."""
+        await self.ports.queue.send(
+            Queue.CHUNKS, ChunkMessage(run_id=self.run.run_id, chunk=chunk), delay_seconds=HELD_SECONDS
+        )
+        self.ports.telemetry.event(
+            Event.CHUNK_DEFERRED, run_id=self.run.run_id, chunk=chunk, seconds=HELD_SECONDS, why="claimed"
+        )
+
+    async def _nothing_ready(self, pause: Pause | None) -> None:
+        """All is sent, or what is left has to wait a while before its next try."""
+        if pause is not None:
+            await self.ports.queue.send(
+                Queue.CHUNKS,
+                ChunkMessage(run_id=self.run.run_id, chunk=pause.chunk),
+                delay_seconds=max(0.0, pause.until - self._now()),
+            )
+            return
+        await self.ports.runs.update(
+            self.run.run_id,
+            lambda run: (
+                run.model_copy(update={"state": RunState.SETTLING, "waiting_for": None})
+                if run.state is RunState.DELIVERING
+                else run
+            ),
+        )
+        await self.ports.queue.send(Queue.RECEIPTS, ReceiptsMessage(run_id=self.run.run_id))
+
+    def _now(self) -> float:
+        return self.ports.clock.now().timestamp()
+
+
+def chunk_claim(run_id: str, chunk: int) -> str:
+    """The name of the claim on a chunk."""
+    return f"{run_id}/chunk-{chunk:05d}"
+
+
+def _token(run_id: str, work: Work) -> str:
+    """Names the slots for this work: a second message that wants the same finds them taken."""
+    return f"{run_id}:{work.chunk}{':single' if work.single else ''}"
+
+
+def _maybe_sent(progress: RunProgress, chunk: int) -> frozenset[int]:
+    """Bodies that an owner who vanished may have sent without leaving a receipt.
+
+    Bodies go out in order and at most so many are without a receipt, so only the first ones can be.
+    """
+    silent = [number for number, body in enumerate(progress.bodies[chunk]) if not body.receipted]
+    return frozenset(silent[:MAX_WITHOUT_RECEIPT])

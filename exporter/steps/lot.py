@@ -1,0 +1,279 @@
+"""A lot: bodies of one claimed chunk, sent one after the other at their reserved moments.
+
+At most 24 bodies are without a receipt at any time, those under way included; so a process that dies
+repeats no more than these. Receipts are written in tens.
+"""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+
+import orjson
+
+from exporter.domain.budget import Slots
+from exporter.domain.chunk import Chunk
+from exporter.domain.facts import Fact, Mask, Receipt, SendResult, Tally, positions_of, whole
+from exporter.domain.progress import Item
+from exporter.domain.run import Run
+from exporter.domain.verdict import Verdict, VerdictKind
+from exporter.errors import StopRunError
+from exporter.steps.accounts import Account
+from exporter.steps.events import Event
+from exporter.steps.messages import Queue, SettlementMessage
+from exporter.steps.ports import Destination, Ports
+
+MAX_WITHOUT_RECEIPT = 24
+RECEIPTS_PER_DOCUMENT = 10
+LOOK_UP_SECONDS = 5.0
+"""How often a sender looks whether the run or the account was stopped."""
+CATCHING_UP = 0.93
+ANSWER_SECONDS = 15.0
+"""Sending ends so long before the claim does, to leave time for the answers."""
+UNKNOWN_IN_A_ROW = 3
+"""So many lost answers in a row are an outage, not bad luck."""
+
+
+@dataclass(frozen=True, slots=True)
+class LotItem:
+    """One request to make."""
+
+    item: Item
+    automations: bool
+
+
+@dataclass(slots=True)
+class Lot:
+    """One sending of bodies under one claim; its fields tell afterwards how it went."""
+
+    run: Run
+    chunk: Chunk
+    epoch: int
+    account: Account
+    ports: Ports
+    claim_ends_at: float
+    """On the monotonic clock: when the right to send, and to speak for the run, ends."""
+
+    accepted_count: int = 0
+    request_count: int = 0
+    late_seconds: float = 0.0
+    """By how much the last request missed its moment."""
+    stop_error: StopRunError | None = None
+    """Why the whole run must stop."""
+    withdrawn: bool = False
+    """The run was stopped from outside, or the claim ran out: no message may follow."""
+
+    _halted: bool = False
+    _unknown_in_a_row: int = 0
+    _pending: list[Fact] = field(default_factory=list)
+    _tally: Counter[str] = field(default_factory=Counter)
+    _documents: int = 0
+    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_WITHOUT_RECEIPT))
+
+    async def send(self, items: list[LotItem], slots: Slots) -> None:
+        """Send the items, the i-th not before the i-th slot, and write what came back."""
+        connection = self.run.connection
+        if connection is None:
+            raise StopRunError("no_export", "the run has no connection")
+        async with self.ports.destinations.open(connection) as destination:
+            watching = asyncio.ensure_future(self._watch())
+            try:
+                async with asyncio.TaskGroup() as sending:
+                    await self._send_all(items, slots, destination, sending)
+            finally:
+                watching.cancel()
+            await self._write(everything=True)
+        if self.ports.clock.monotonic() >= self.claim_ends_at:
+            self.withdrawn = True
+        if self.accepted_count:
+            await self.account.note_service()
+
+    async def _send_all(
+        self, items: list[LotItem], slots: Slots, destination: Destination, sending: asyncio.TaskGroup
+    ) -> None:
+        """Start one request after the other, until all are under way or something stops us."""
+        earliest = slots.start
+        for item, moment in zip(items, slots.times(), strict=False):
+            await self._places.acquire()
+            await self.account.wait_until(max(moment, earliest))
+            if self._must_halt():
+                return
+            sending.create_task(self._send_one(item, destination))
+            sent_at = self.ports.clock.now().timestamp()
+            self.late_seconds = max(0.0, sent_at - moment)
+            # A sender that was held up catches up gently: bodies leave at most a little closer together.
+            earliest = sent_at + CATCHING_UP * slots.gap
+
+    def _must_halt(self) -> bool:
+        """Whether no further body may leave in this lot."""
+        return (
+            self._halted
+            or self.withdrawn
+            or self.stop_error is not None
+            or self.ports.clock.monotonic() >= self.claim_ends_at - ANSWER_SECONDS
+        )
+
+    async def _watch(self) -> None:
+        """Look every few seconds whether a person or a throttle elsewhere stopped us."""
+        while True:
+            await self.ports.clock.sleep(LOOK_UP_SECONDS)
+            run = await self.ports.runs.load(self.run.run_id)
+            if run is None or not run.sendable:
+                self.withdrawn = True
+                return
+            budget = await self.account.load()
+            if budget.hold_until > self.ports.clock.now().timestamp():
+                self._halted = True
+                return
+
+    async def _send_one(self, lot_item: LotItem, destination: Destination) -> None:
+        """Make one request and keep what it tells."""
+        item = lot_item.item
+        self.request_count += 1
+        self._tally["bulk"] += 1
+        verdict = await destination.send_bulk(
+            self._contacts(item.body, item.part), automations=lot_item.automations
+        )
+        receipt = await self._judge(verdict, lot_item)
+        if receipt is None:
+            self._places.release()
+            return
+        self._pending.append(receipt)
+        if len(self._pending) >= RECEIPTS_PER_DOCUMENT:
+            await self._write(everything=False)
+
+    def _contacts(self, body: int, part: Mask) -> bytes:
+        """The JSON array to send: the body as planned, or the part of it that is asked for."""
+        planned = self.chunk.bodies[body]
+        if part == whole(planned.contact_count):
+            return planned.contacts
+        contacts = orjson.loads(planned.contacts)
+        return orjson.dumps([contacts[position] for position in positions_of(part)])
+
+    async def _judge(self, verdict: Verdict, lot_item: LotItem) -> Receipt | None:
+        """The receipt for an answer; None where nothing was taken and the body just waits."""
+        item = lot_item.item
+        match verdict.kind:
+            case VerdictKind.ACCEPTED:
+                self._unknown_in_a_row = 0
+                self.accepted_count += 1
+                return self._receipt(lot_item, SendResult.ACCEPTED, batch_id=verdict.batch_id)
+            case VerdictKind.UNKNOWN:
+                self._log(Event.BODY_UNKNOWN, item, verdict)
+                self._unknown_in_a_row += 1
+                if self._unknown_in_a_row >= UNKNOWN_IN_A_ROW:
+                    await self._pause(verdict)
+                return self._receipt(lot_item, SendResult.UNKNOWN, detail=verdict.detail)
+            case VerdictKind.INVALID | VerdictKind.TOO_LARGE:
+                self._log(Event.BODY_REFUSED, item, verdict)
+                positions = positions_of(item.part)
+                named = tuple(
+                    (positions[contact.index - 1], contact.words)
+                    for contact in verdict.named
+                    if 1 <= contact.index <= len(positions)
+                )
+                return self._receipt(lot_item, SendResult.INVALID, named=named, detail=verdict.detail)
+            case VerdictKind.THROTTLED:
+                self._tally["throttled"] += 1
+                self._halted = True
+                await self.account.note_throttle(verdict)
+            case VerdictKind.UNAVAILABLE:
+                await self._pause(verdict)
+            case _:
+                self.stop_error = self._refusal(verdict)
+        return None
+
+    async def _pause(self, verdict: Verdict) -> None:
+        """ActiveCampaign is not there: the account pauses, once for all requests under way."""
+        if not self._halted:
+            self._halted = True
+            await self.account.note_outage(verdict)
+
+    def _receipt(
+        self,
+        lot_item: LotItem,
+        result: SendResult,
+        *,
+        batch_id: str = "",
+        named: tuple[tuple[int, str], ...] = (),
+        detail: str = "",
+    ) -> Receipt:
+        return Receipt(
+            chunk=self.chunk.number,
+            body=lot_item.item.body,
+            epoch=self.epoch,
+            part=lot_item.item.part,
+            result=result,
+            at=self.ports.clock.now().timestamp(),
+            batch_id=batch_id,
+            automations=lot_item.automations,
+            named=named,
+            detail=detail,
+        )
+
+    def _refusal(self, verdict: Verdict) -> StopRunError:
+        """The error that stops the run."""
+        name = self.run.connection.id if self.run.connection else ""
+        match verdict.kind:
+            case VerdictKind.DENIED:
+                return StopRunError(
+                    "key_refused",
+                    f"ActiveCampaign refused the key of connection '{name}' in the middle of the run "
+                    f"({verdict.detail}): put a valid key into the secret, then drop the segment again",
+                )
+            case VerdictKind.UNPAID:
+                return StopRunError(
+                    "account_unpaid",
+                    f"ActiveCampaign refused the import for payment or contract reasons ({verdict.detail}): "
+                    "settle that there, then drop the segment again",
+                )
+        return StopRunError(
+            "host_wrong", f"the bulk importer is not there ({verdict.detail}): check the connection's host"
+        )
+
+    def _log(self, event: Event, item: Item, verdict: Verdict) -> None:
+        self.ports.telemetry.event(
+            event,
+            run_id=self.run.run_id,
+            export_id=self.run.export_id,
+            chunk=item.chunk,
+            body=item.body,
+            contacts=item.contact_count,
+            why=verdict.detail,
+        )
+
+    async def _write(self, *, everything: bool) -> None:
+        """Write the receipts that wait, as one document, and let as many bodies follow."""
+        async with self._writing:
+            if not self._pending and not (everything and self._tally):
+                return
+            receipts, self._pending = self._pending, []
+            tally, self._tally = self._tally, Counter()
+            name = f"receipts-{self.chunk.number:05d}-{self.epoch:04d}-{self._documents:04d}"
+            self._documents += 1
+            counts = Tally(name, bulk=tally["bulk"], throttled=tally["throttled"])
+            await self.ports.facts.write(self.run.run_id, name, [*receipts, counts])
+            for _ in receipts:
+                self._places.release()
+        if self._documents == 1 and self.run.settle_turn == 0:
+            await self._start_settling()
+
+    async def _start_settling(self) -> None:
+        """The first receipts of a run start its chain of settlement turns."""
+        started = False
+        delay = await self.account.usual_settle_seconds()
+
+        def change(run: Run) -> Run:
+            nonlocal started
+            started = run.settle_turn == 0 and not run.state.final
+            if not started:
+                return run
+            return run.model_copy(update={"settle_turn": 1, "next_check_at": self.ports.clock.now()})
+
+        self.run = await self.ports.runs.update(self.run.run_id, change)
+        if started:
+            await self.ports.queue.send(
+                Queue.SETTLEMENTS,
+                SettlementMessage(run_id=self.run.run_id, turn=1),
+                delay_seconds=delay,
+            )

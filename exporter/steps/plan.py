@@ -1,0 +1,179 @@
+"""A queued run becomes a plan: the drop is read, checked, normalised and packed; nothing is sent yet.
+
+No body leaves before the whole drop has been read, checked and judged.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from exporter.domain.chunk import Chunk
+from exporter.domain.contact import ContactMapping
+from exporter.domain.planning import PlanSummary, plan_drop
+from exporter.domain.run import PlanRecord, Run, RunState
+from exporter.errors import RetryLaterError, StopRunError
+from exporter.steps.events import Event
+from exporter.steps.messages import ChunkMessage, PlanMessage, Queue, ReceiptsMessage
+from exporter.steps.ports import Claim, PlanWriter, Ports
+from exporter.steps.preflight import resolve_mapping
+from exporter.steps.stop import note_waiting, stop_run
+
+CLAIM_SECONDS = 120.0
+RENEW_SECONDS = 30.0
+BUSY_SECONDS = 15.0
+"""A plan that finds another under way in its process is put back for so long."""
+RETRY_SECONDS = 30.0
+
+
+async def plan(message: PlanMessage, ports: Ports, *, gate: asyncio.Lock) -> None:
+    """Plan a run. `gate` lets one plan at a time run in a process, for the sake of its memory.
+
+    Safe to repeat: a run that is planned already is only put on its way again.
+    """
+    run = await ports.runs.load(message.run_id)
+    if run is None or run.state.final:
+        return
+    if run.plan_epoch is not None or run.stopped is not None:
+        await _put_on_its_way(run, ports)
+        return
+    if gate.locked():
+        await ports.queue.send(Queue.PLANS, message, delay_seconds=BUSY_SECONDS)
+        return
+    async with gate:
+        claim = await ports.claims.acquire(f"{run.run_id}/plan", ports.owner, CLAIM_SECONDS)
+        if not isinstance(claim, Claim):
+            await ports.queue.send(Queue.PLANS, message, delay_seconds=BUSY_SECONDS)
+            return
+        try:
+            await _plan_claimed(run, claim, ports)
+        except StopRunError as error:
+            await stop_run(run.run_id, error, ports)
+        except RetryLaterError as error:
+            await note_waiting(run.run_id, str(error), ports)
+            await ports.queue.send(Queue.PLANS, message, delay_seconds=RETRY_SECONDS)
+        finally:
+            await ports.claims.release(claim)
+
+
+async def _plan_claimed(run: Run, claim: Claim, ports: Ports) -> None:
+    """Plan a run that nobody else plans."""
+    now = ports.clock.now()
+    run = await ports.runs.update(
+        run.run_id,
+        lambda current: current.model_copy(
+            update={"state": RunState.PLANNING, "started_at": current.started_at or now}
+        ),
+    )
+    export, connection = run.export, run.connection
+    if export is None or connection is None:
+        raise StopRunError("no_export", "the run has no export")
+    ports.telemetry.event(Event.PLAN_STARTED, run_id=run.run_id, export_id=run.export_id, epoch=claim.epoch)
+    mapping = await resolve_mapping(export, connection, ports)
+    record = await _read_under_claim(run, mapping, claim, ports)
+    record = await ports.plans.finish(run.run_id, record)
+    ports.telemetry.event(
+        Event.PLAN_COMPLETED,
+        run_id=run.run_id,
+        export_id=run.export_id,
+        rows=record.rows,
+        rejected=record.rejected,
+        contacts=record.contacts,
+        chunks=len(record.bodies),
+    )
+    _judge(record, export.tolerated_reject_percentage)
+    planned_at = ports.clock.now()
+    run = await ports.runs.update(
+        run.run_id,
+        lambda current: (
+            current
+            if current.stopped is not None
+            else current.model_copy(
+                update={
+                    "state": RunState.DELIVERING if record.bodies else RunState.SETTLING,
+                    "plan_epoch": record.epoch,
+                    "planned_at": planned_at,
+                    "waiting_for": None,
+                    "waiting_since": None,
+                }
+            )
+        ),
+    )
+    await _put_on_its_way(run, ports)
+
+
+async def _read_under_claim(run: Run, mapping: ContactMapping, claim: Claim, ports: Ports) -> PlanRecord:
+    """Read the drop in a thread of its own while the claim is renewed here."""
+    lost = False
+
+    def keep_going() -> None:
+        if lost:
+            raise RetryLaterError("another planner took over")
+
+    async with ports.plans.writer(run.run_id, claim.epoch) as writer:
+        reading = asyncio.ensure_future(
+            asyncio.to_thread(_read, run, mapping, claim.epoch, writer, ports, keep_going)
+        )
+        holding = claim
+        while not reading.done():
+            await asyncio.wait({reading}, timeout=RENEW_SECONDS)
+            if not reading.done():
+                renewed = await ports.claims.renew(holding, ports.owner, CLAIM_SECONDS)
+                lost = renewed is None
+                holding = renewed or holding
+        return reading.result()
+
+
+def _read(
+    run: Run,
+    mapping: ContactMapping,
+    epoch: int,
+    writer: PlanWriter,
+    ports: Ports,
+    keep_going: Callable[[], None],
+) -> PlanRecord:
+    """Read, check and pack the whole drop; blocking."""
+    bodies: list[tuple[int, ...]] = []
+
+    def store(chunk: Chunk) -> None:
+        bodies.append(tuple(body.contact_count for body in chunk.bodies))
+        writer.chunk(chunk)
+
+    sources: Iterator[tuple[str, Iterator[bytes]]] = (
+        (source.blob, ports.drops.read(source)) for source in run.sources
+    )
+    summary: PlanSummary = plan_drop(
+        sources,
+        mapping,
+        on_chunk=store,
+        on_reject=writer.reject,
+        keep_going=keep_going,
+    )
+    return PlanRecord(
+        epoch=epoch,
+        rows=summary.rows,
+        rejected=summary.rejected,
+        duplicates=summary.duplicates,
+        reasons=summary.reasons,
+        bodies=tuple(bodies),
+    )
+
+
+def _judge(record: PlanRecord, tolerated_percentage: float) -> None:
+    """Refuse a drop that has too many bad rows: then the mapping or the file is wrong, not the rows."""
+    if record.rows and 100 * record.rejected > tolerated_percentage * record.rows:
+        percentage = 100 * record.rejected / record.rows
+        main_reason = max(record.reasons, key=lambda reason: record.reasons[reason])
+        raise StopRunError(
+            "too_many_rejects",
+            f"{record.rejected} of {record.rows} rows ({percentage:.1f} %) are rejected, most of them as "
+            f"{main_reason}; {tolerated_percentage:g} % are tolerated, so nothing was sent. Look at the "
+            "rejects, correct the file or the mapping, or raise tolerated_reject_percentage, then drop it "
+            "again",
+        )
+
+
+async def _put_on_its_way(run: Run, ports: Ports) -> None:
+    """Queue what follows a plan; repeating it is harmless."""
+    if run.sendable and run.state is RunState.DELIVERING:
+        await ports.queue.send(Queue.CHUNKS, ChunkMessage(run_id=run.run_id, chunk=0))
+    else:
+        await ports.queue.send(Queue.RECEIPTS, ReceiptsMessage(run_id=run.run_id))

@@ -1,0 +1,270 @@
+"""What the steps need from outside; `exporter.adapters` holds what is real, tests what is pretended."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from exporter.domain.budget import AccountBudget
+from exporter.domain.chunk import Chunk
+from exporter.domain.configuration import Connection, Export
+from exporter.domain.drop import DropRecord, Source
+from exporter.domain.facts import Fact
+from exporter.domain.reject import Reject
+from exporter.domain.run import PlanRecord, Run
+from exporter.domain.verdict import BatchStatus, Verdict
+from exporter.steps.events import Event
+from exporter.steps.messages import Message, Queue
+
+Document = TypeVar("Document")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(Generic[Document]):
+    """A document as it lies in storage; `etag` guards the next write of it."""
+
+    value: Document
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredExport(Stored[Export]):
+    """An export and since when it may take drops up by itself (storage's own clock)."""
+
+    active_since: datetime
+
+
+class Clock(Protocol):
+    """Time, and waiting."""
+
+    def now(self) -> datetime:
+        """The present moment, aware, UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never jumps; for measuring one's own waiting."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class Randomness(Protocol):
+    """Jitter and names that nobody else has."""
+
+    def random(self) -> float:
+        """A number in [0, 1)."""
+
+    def token(self) -> str:
+        """A name that no other process makes: 12 hex digits."""
+
+
+class Telemetry(Protocol):
+    """Where events go."""
+
+    def event(self, event: Event, **fields: str | float | None) -> None:
+        """Record that something happened; fields are ids, numbers and reasons, never people."""
+
+
+class Registry(Protocol):
+    """Connections and exports, one small document each, swapped by ETag."""
+
+    async def connections(self) -> dict[str, Stored[Connection]]:
+        """All connections by id."""
+
+    async def exports(self) -> dict[str, StoredExport]:
+        """All exports by id."""
+
+    async def put_connection(self, connection: Connection, *, etag: str | None) -> None:
+        """Write a connection; `etag` None creates it. Raises ConflictError when someone else was quicker."""
+
+    async def put_export(self, export: Export, *, etag: str | None) -> None:
+        """Write an export and set its `active_since` to now. Raises ConflictError likewise."""
+
+    async def remove_connection(self, connection_id: str, *, etag: str) -> None:
+        """Remove a connection. Raises ConflictError when it changed meanwhile."""
+
+    async def remove_export(self, export_id: str, *, etag: str) -> None:
+        """Remove an export. Raises ConflictError when it changed meanwhile."""
+
+
+class DropStore(Protocol):
+    """The landing container, and what is recorded about the drops in it."""
+
+    async def source(self, blob: str) -> Source | None:
+        """The blob as it is now, or None when it is gone."""
+
+    async def folder(self, prefix: str) -> list[Source]:
+        """The blobs below a prefix that ends in a slash, sorted by name."""
+
+    def read(self, source: Source) -> Iterator[bytes]:
+        """The blob's bytes in blocks; blocking, for a thread of its own.
+
+        Raises StopRunError("source_changed") when it was overwritten since, ("source_gone") when deleted.
+        """
+
+    async def record(self, record: DropRecord) -> bool:
+        """Write a drop's record once; False when there is one already."""
+
+    async def recorded(self, version: str) -> DropRecord | None:
+        """What became of a drop."""
+
+    async def put(self, blob: str, blocks: Iterable[bytes]) -> Source:
+        """Write a blob into the landing container, as an upstream system would."""
+
+
+class RunStore(Protocol):
+    """The runs' own documents."""
+
+    async def create(self, run: Run) -> bool:
+        """Write a new run; False when it exists already."""
+
+    async def load(self, run_id: str) -> Run | None:
+        """The run as it is now."""
+
+    async def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:
+        """Swap the run for its changed self, again until nobody interferes; no write without a change.
+
+        Raises StopRunError("run_gone") when there is no such run.
+        """
+
+    def all(self) -> AsyncIterator[Run]:
+        """Every run that is kept, in no order."""
+
+
+class PlanWriter(Protocol):
+    """Takes a plan's parts as they come; blocking, for the planning thread."""
+
+    def chunk(self, chunk: Chunk) -> None:
+        """Store a chunk."""
+
+    def reject(self, reject: Reject) -> None:
+        """Store a rejected row."""
+
+
+class PlanStore(Protocol):
+    """Plans: chunks, rejected rows, and the record that makes them hold."""
+
+    def writer(self, run_id: str, epoch: int) -> AbstractAsyncContextManager[PlanWriter]:
+        """A writer for one attempt at a plan; leaving it without an error makes the rejects readable."""
+
+    async def finish(self, run_id: str, record: PlanRecord) -> PlanRecord:
+        """Write the record once; the one that holds comes back (another planner may have been quicker)."""
+
+    async def record(self, run_id: str) -> PlanRecord | None:
+        """The plan that holds, or None while there is none."""
+
+    async def chunk(self, run_id: str, epoch: int, number: int) -> Chunk:
+        """A stored chunk. Raises StopRunError("state_lost") when it is gone."""
+
+    def rejects(self, run_id: str, epoch: int) -> AsyncIterator[Reject]:
+        """The rows rejected while planning, in the order of the files."""
+
+
+class FactStore(Protocol):
+    """The facts of the runs: documents that are written once."""
+
+    async def write(self, run_id: str, name: str, facts: Sequence[Fact]) -> None:
+        """Write one document of facts; `name` is unique in the run. The same again is fine."""
+
+    async def read(self, run_id: str) -> list[Fact]:
+        """All facts of a run, in no order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on something until a moment; whoever claims next gets a higher epoch."""
+
+    name: str
+    epoch: int
+    until: datetime
+    etag: str
+    clean: bool = True
+    """Whether nobody had it before, or the last owner gave it back; False after one that vanished."""
+
+
+class ClaimStore(Protocol):
+    """Claims, one small document each."""
+
+    async def acquire(self, name: str, owner: str, seconds: float) -> Claim | datetime:
+        """Claim something; the moment when the present claim ends, if somebody has it."""
+
+    async def free(self, name: str) -> bool:
+        """Whether nobody has a claim on something."""
+
+    async def renew(self, claim: Claim, owner: str, seconds: float) -> Claim | None:
+        """Prolong a claim; None when it was lost."""
+
+    async def release(self, claim: Claim) -> None:
+        """Give a claim back early; nothing happens when it was lost."""
+
+
+class BudgetStore(Protocol):
+    """The accounts' budgets."""
+
+    async def update(
+        self, account: str, change: Callable[[AccountBudget], AccountBudget], *, rebuilt: AccountBudget
+    ) -> AccountBudget:
+        """Swap an account's budget for its changed self, again until nobody interferes.
+
+        A new account starts empty; a document that was lost starts as `rebuilt`.
+        """
+
+    async def load(self, account: str) -> AccountBudget:
+        """The budget as it is now, empty when there is none."""
+
+
+class WorkQueue(Protocol):
+    """The queues."""
+
+    async def send(self, queue: Queue, message: Message, *, delay_seconds: float = 0.0) -> None:
+        """Put a message; it becomes visible after the delay (at most 7 days)."""
+
+
+class ReportStore(Protocol):
+    """What is left of a run for people."""
+
+    async def write_rejects(self, run_id: str, rejects: AsyncIterator[Reject]) -> None:
+        """Write the run's rejects file; an earlier one is replaced."""
+
+    def read_rejects(self, run_id: str) -> AsyncIterator[bytes]:
+        """The rejects file in blocks; raises ConfigurationError when there is none."""
+
+
+class Destination(Protocol):
+    """One ActiveCampaign account, seen through one connection. Nothing here paces itself or tries again."""
+
+    async def send_bulk(self, contacts: bytes, *, automations: bool) -> Verdict:
+        """Post one body; `contacts` is the JSON array."""
+
+    async def batch_status(self, batch_id: str) -> BatchStatus | Verdict:
+        """Ask what became of a batch; a Verdict when the question itself failed."""
+
+    async def get(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
+        """Read a resource below /api/3; a Verdict when that failed."""
+
+
+class Destinations(Protocol):
+    """Opens destinations; holds their sessions and keys."""
+
+    def open(self, connection: Connection) -> AbstractAsyncContextManager[Destination]:
+        """The destination of a connection. Raises ConfigurationError when its key can't be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything that a step may touch. `owner` names this process in claims."""
+
+    owner: str
+    clock: Clock
+    randomness: Randomness
+    telemetry: Telemetry
+    registry: Registry
+    drops: DropStore
+    runs: RunStore
+    plans: PlanStore
+    facts: FactStore
+    claims: ClaimStore
+    budgets: BudgetStore
+    queue: WorkQueue
+    reports: ReportStore
+    destinations: Destinations

@@ -1,0 +1,152 @@
+"""A drop lands: find the exports that want it, order a run for each, and write down what was decided."""
+
+from datetime import datetime
+
+from exporter.domain.configuration import Connection, Export
+from exporter.domain.drop import DropRecord, EndMarker, Ignored, Source, drop_version, is_hidden, recognise
+from exporter.domain.run import Counts, RequestCounts, Run, RunError, RunReport, RunState, run_id_for
+from exporter.steps.events import Event
+from exporter.steps.messages import PlanMessage, Queue
+from exporter.steps.ports import Ports, StoredExport
+
+DROP_CAUSE = "drop"
+
+
+async def receive(blob: str, ports: Ports) -> DropRecord | None:
+    """Take up the arrival of a blob in the landing container.
+
+    Safe to repeat: the same files are the same drop, and the same drop gives the same runs.
+    Returns what is recorded about the drop, or None when the blob starts nothing.
+    """
+    meaning = recognise(blob)
+    if isinstance(meaning, Ignored):
+        ports.telemetry.event(Event.DROP_IGNORED, why=meaning.why)
+        return None
+    sources = await _sources(blob, meaning, ports)
+    if not sources:
+        ports.telemetry.event(Event.DROP_IGNORED, why="its files are gone")
+        return None
+    version = drop_version(sources)
+    known = await ports.drops.recorded(version)
+    if known is not None:
+        ports.telemetry.event(Event.DROP_REPEATED, drop=version, run_count=len(known.run_ids))
+        return known
+    return await _take_up(meaning.segment, version, sources, ports)
+
+
+async def _sources(blob: str, meaning: object, ports: Ports) -> tuple[Source, ...]:
+    """The files that make the drop."""
+    if isinstance(meaning, EndMarker):
+        files = await ports.drops.folder(meaning.folder)
+        return tuple(
+            file for file in files if not is_hidden(file.blob.rsplit("/", 1)[1]) and file.blob[-1] != "/"
+        )
+    source = await ports.drops.source(blob)
+    return (source,) if source else ()
+
+
+async def _take_up(segment: str, version: str, sources: tuple[Source, ...], ports: Ports) -> DropRecord:
+    """Order the runs, then record the drop: a crash in between repeats the same orders."""
+    exports = await ports.registry.exports()
+    wanting = [stored for stored in exports.values() if segment in stored.value.segments]
+    dropped_at = max(source.last_modified for source in sources)
+    ready = [stored for stored in wanting if dropped_at >= stored.active_since.replace(microsecond=0)]
+    runs = []
+    if ready:
+        connections = await ports.registry.connections()
+        for stored in ready:
+            export = stored.value
+            runs.append(
+                _order(export, connections[export.connection].value, segment, version, sources, ports)
+            )
+    else:
+        runs.append(_skip(_why_nobody(segment, wanting, exports), segment, version, sources, ports))
+    for run in runs:
+        await ports.runs.create(run)
+        if run.state is RunState.QUEUED:
+            await ports.queue.send(Queue.PLANS, PlanMessage(run_id=run.run_id))
+            ports.telemetry.event(Event.RUN_ORDERED, run_id=run.run_id, export_id=run.export_id, drop=version)
+        else:
+            ports.telemetry.event(Event.RUN_SKIPPED, run_id=run.run_id, drop=version)
+    record = DropRecord(
+        version=version,
+        segment=segment,
+        sources=sources,
+        recorded_at=ports.clock.now(),
+        run_ids=tuple(run.run_id for run in runs),
+    )
+    await ports.drops.record(record)
+    ports.telemetry.event(Event.DROP_RECORDED, drop=version, run_count=len(runs))
+    return record
+
+
+def _order(
+    export: Export,
+    connection: Connection,
+    segment: str,
+    version: str,
+    sources: tuple[Source, ...],
+    ports: Ports,
+) -> Run:
+    """A new run, with the configuration as it is now."""
+    return Run(
+        run_id=run_id_for(export.id, version, DROP_CAUSE),
+        segment=segment,
+        sources=sources,
+        cause=DROP_CAUSE,
+        export=export,
+        connection=connection,
+        ordered_at=ports.clock.now(),
+    )
+
+
+def _skip(why: RunError, segment: str, version: str, sources: tuple[Source, ...], ports: Ports) -> Run:
+    """A run that says why there is none, so that the drop is listed."""
+    now: datetime = ports.clock.now()
+    run_id = run_id_for(None, version, DROP_CAUSE)
+    return Run(
+        run_id=run_id,
+        segment=segment,
+        sources=sources,
+        cause=DROP_CAUSE,
+        export=None,
+        connection=None,
+        ordered_at=now,
+        state=RunState.SKIPPED,
+        completed_at=now,
+        report=RunReport(
+            run_id=run_id,
+            export_id=None,
+            segment=segment,
+            source=tuple(source.blob for source in sources),
+            cause=DROP_CAUSE,
+            state=RunState.SKIPPED,
+            retrying=False,
+            waiting_for=None,
+            counts=Counts(),
+            reasons={},
+            requests=RequestCounts(),
+            automations_withheld=0,
+            started_at=None,
+            completed_at=now,
+            error=why,
+        ),
+    )
+
+
+def _why_nobody(segment: str, wanting: list[StoredExport], exports: dict[str, StoredExport]) -> RunError:
+    """Why no export takes the drop, and what to do."""
+    if wanting:
+        names = ", ".join(f"'{stored.value.id}'" for stored in wanting)
+        return RunError(
+            code="older_than_export",
+            message=f"the drop is older than the last change of export {names}, and a new or edited export "
+            "sends nothing by itself; drop the segment again to send it",
+        )
+    known = sorted({name for stored in exports.values() for name in stored.value.segments})
+    listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "") if known else "none"
+    return RunError(
+        code="no_export",
+        message=f"no export for segment '{segment}' (known: {listed}); add the segment to an export, "
+        "then drop it again",
+    )

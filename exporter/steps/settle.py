@@ -1,0 +1,258 @@
+"""Settling: accepted is not done. Each batch is followed to its final state, oldest first.
+
+A chain of short turns per run: a turn asks as long as answers are final and time allows, writes what it
+learnt, and puts the message of the next turn. A turn number, swapped in the run, makes a doubled message
+end at once.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import orjson
+
+from exporter.domain.chunk import Chunk
+from exporter.domain.facts import BatchEnd, Fact, Mask, Outcome, Tally, mask_of, positions_of
+from exporter.domain.progress import OpenBatch, RunProgress, fold
+from exporter.domain.run import PlanRecord, Run
+from exporter.domain.verdict import BatchState, BatchStatus, Verdict, VerdictKind
+from exporter.errors import ConfigurationError
+from exporter.steps.accounts import Account, open_account
+from exporter.steps.events import Event
+from exporter.steps.messages import ChunkMessage, Queue, ReceiptsMessage, SettlementMessage
+from exporter.steps.ports import Destination, Ports
+from exporter.steps.stop import note_waiting
+
+TURN_SECONDS = 30.0
+NEAR_SECONDS = 2.0
+"""A question that is due within this time is waited for in the turn."""
+MOST_AHEAD = 8
+"""So many questions are reserved at once while answers keep being final."""
+PATIENCE_SECONDS = 60.0
+"""A batch that is so much older than usual no longer holds up the next one."""
+LOST_SECONDS = 15 * 60.0
+UNSETTLED_SECONDS = 24 * 3600.0
+IDLE_SECONDS = 15.0
+
+_ENDS = {
+    BatchState.COMPLETED: BatchEnd.COMPLETED,
+    BatchState.FAILED: BatchEnd.FAILED,
+    BatchState.INTERRUPTED: BatchEnd.INTERRUPTED,
+}
+
+
+async def settle(message: SettlementMessage, ports: Ports) -> None:
+    """Run one settlement turn of a run, if it is this turn's time."""
+    run = await _take_turn(message, ports)
+    if run is None or run.connection is None:
+        return
+    record = await ports.plans.record(run.run_id)
+    if record is None:
+        return
+    turn = _Turn(run, record, await open_account(run.connection, ports), message.turn, ports)
+    progress = fold(record.bodies, await ports.facts.read(run.run_id))
+    try:
+        async with ports.destinations.open(run.connection) as destination:
+            delay = await turn.ask(progress.open_batches(), destination)
+    except ConfigurationError as error:  # the key can't be read just now
+        delay, turn.waiting_for = PATIENCE_SECONDS, str(error)
+    await turn.write()
+    progress = fold(record.bodies, await ports.facts.read(run.run_id))
+    await turn.go_on(progress, delay)
+
+
+async def _take_turn(message: SettlementMessage, ports: Ports) -> Run | None:
+    """Swap the turn number; None when another message had this turn."""
+    taken = False
+    overdue_at = ports.clock.now() + timedelta(seconds=TURN_SECONDS)
+
+    def change(run: Run) -> Run:
+        nonlocal taken
+        taken = run.settle_turn == message.turn and not run.state.final
+        if not taken:
+            return run
+        return run.model_copy(update={"settle_turn": message.turn + 1, "next_check_at": overdue_at})
+
+    run = await ports.runs.update(message.run_id, change)
+    return run if taken else None
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One settlement turn and what it learns."""
+
+    run: Run
+    record: PlanRecord
+    account: Account
+    number: int
+    ports: Ports
+    waiting_for: str | None = None
+    _outcomes: list[Outcome] = field(default_factory=list)
+    _samples: list[float] = field(default_factory=list)
+    _asked: int = 0
+    _throttled: int = 0
+    _ask_again_at: dict[str, float] = field(default_factory=dict)
+    _contacts: dict[int, Chunk] = field(default_factory=dict)
+
+    async def ask(self, batches: list[OpenBatch], destination: Destination) -> float:
+        """Ask for final states, oldest batch first; returns the seconds until the next turn makes sense."""
+        usual = await self.account.usual_settle_seconds()
+        ends_at = self.ports.clock.monotonic() + TURN_SECONDS
+        waiting = list(batches)
+        ahead = 1
+        while waiting:
+            due = self._due_at(waiting[0], usual)
+            wait = due - self._now()
+            if wait > NEAR_SECONDS or self.ports.clock.monotonic() + wait > ends_at:
+                return wait
+            await self.account.wait_until(due)
+            ready = [batch for batch in waiting if self._due_at(batch, usual) <= self._now()]
+            moments = await self.account.reserve_general(min(ahead, len(ready)))
+            if moments[0] - self._now() > NEAR_SECONDS:
+                return moments[0] - self._now()
+            all_final = await self._ask_in_order(ready, moments, usual, destination)
+            if self.waiting_for:
+                return max(1.0, (await self.account.load()).hold_until - self._now())
+            ahead = min(MOST_AHEAD, 2 * len(moments)) if all_final else 1
+            settled = {outcome.batch_id for outcome in self._outcomes}
+            waiting = [
+                batch
+                for batch in waiting
+                if batch.batch_id not in settled and not self._set_aside(batch, usual)
+            ]
+        return min(IDLE_SECONDS, max(usual, 1.0))
+
+    async def _ask_in_order(
+        self, batches: list[OpenBatch], moments: tuple[float, ...], usual: float, destination: Destination
+    ) -> bool:
+        """Ask about the batches at the reserved moments; False, and no further, at one that is not final."""
+        for batch, moment in zip(batches, moments, strict=False):
+            await self.account.wait_until(moment)
+            self._asked += 1
+            answer = await destination.batch_status(batch.batch_id)
+            if isinstance(answer, Verdict):
+                await self._note_failed_question(answer)
+                return False
+            if not await self._take(batch, answer, usual):
+                return False
+        return True
+
+    async def _take(self, batch: OpenBatch, status: BatchStatus, usual: float) -> bool:
+        """Keep what is known about a batch; False while it is not final."""
+        now = self._now()
+        age = now - batch.accepted_at
+        if status.state.final:
+            self._note_sample(batch, age, usual)
+            failed = await self._failed_positions(batch, status) if status.failures else 0
+            self._end(batch, _ENDS[status.state], failed)
+            return True
+        if status.state is BatchState.NOT_YET and age > LOST_SECONDS:
+            self._end(batch, BatchEnd.LOST)
+            return True
+        if age > UNSETTLED_SECONDS:
+            self._end(batch, BatchEnd.UNSETTLED)
+            return True
+        self._ask_again_at[batch.batch_id] = now + min(PATIENCE_SECONDS, max(usual / 4, age / 8))
+        return False
+
+    def _due_at(self, batch: OpenBatch, usual: float) -> float:
+        """When to ask about a batch: at the usual settle time, then at growing distances."""
+        return self._ask_again_at.get(batch.batch_id, batch.accepted_at + usual)
+
+    def _set_aside(self, batch: OpenBatch, usual: float) -> bool:
+        """Whether a batch is so late that the next one need not wait for it in this turn."""
+        late = self._now() - batch.accepted_at > usual + PATIENCE_SECONDS
+        return late and batch.batch_id in self._ask_again_at
+
+    def _note_sample(self, batch: OpenBatch, age: float, usual: float) -> None:
+        """Learn the usual settle time.
+
+        A batch that is final at its first question took no longer than it was left alone, so the usual
+        time shrinks a little; one that was not final the first time tells its time as it is.
+        """
+        if batch.batch_id in self._ask_again_at:
+            self._samples.append(age)
+        elif age < 2 * usual:
+            self._samples.append(0.9 * min(age, usual))
+
+    def _end(self, batch: OpenBatch, end: BatchEnd, failed: Mask = 0) -> None:
+        self._outcomes.append(Outcome(batch.chunk, batch.body, batch.batch_id, end, self._now(), failed))
+        if end is not BatchEnd.COMPLETED:
+            self.ports.telemetry.event(
+                Event.BATCH_RETRIED,
+                run_id=self.run.run_id,
+                export_id=self.run.export_id,
+                chunk=batch.chunk,
+                body=batch.body,
+                why=end.value,
+            )
+
+    async def _failed_positions(self, batch: OpenBatch, status: BatchStatus) -> Mask:
+        """Which contacts of the batch the listed addresses are; compared trimmed and without case."""
+        if batch.chunk not in self._contacts:
+            self._contacts = {
+                batch.chunk: await self.ports.plans.chunk(self.run.run_id, self.record.epoch, batch.chunk)
+            }
+        contacts = orjson.loads(self._contacts[batch.chunk].bodies[batch.body].contacts)
+        failures = {address.strip().lower() for address in status.failures}
+        return mask_of(
+            [p for p in positions_of(batch.part) if contacts[p]["email"].strip().lower() in failures]
+        )
+
+    async def _note_failed_question(self, verdict: Verdict) -> None:
+        """A question that was not answered holds the account or waits for a person; the batch stays open."""
+        if verdict.kind is VerdictKind.THROTTLED:
+            self._throttled += 1
+            await self.account.note_throttle(verdict)
+            self.waiting_for = "ActiveCampaign throttles the account"
+        elif verdict.kind in {VerdictKind.UNAVAILABLE, VerdictKind.UNKNOWN}:
+            await self.account.note_outage(verdict)
+            self.waiting_for = f"ActiveCampaign does not answer as it should: {verdict.detail}"
+        else:
+            self.waiting_for = f"ActiveCampaign refuses to tell what became of the batches: {verdict.detail}"
+
+    async def write(self) -> None:
+        """Write what the turn learnt."""
+        if self._asked:
+            name = f"outcomes-{self.number:06d}"
+            tally = Tally(name, status=self._asked, throttled=self._throttled)
+            facts: list[Fact] = [*self._outcomes, tally]
+            await self.ports.facts.write(self.run.run_id, name, facts)
+        if self._outcomes:
+            await self.account.note_service(tuple(self._samples))
+        self.ports.telemetry.event(
+            Event.SETTLEMENT_TURNED,
+            run_id=self.run.run_id,
+            export_id=self.run.export_id,
+            turn=self.number,
+            asked=self._asked,
+            final=len(self._outcomes),
+        )
+
+    async def go_on(self, progress: RunProgress, delay_seconds: float) -> None:
+        """Send again what failed there, and put the message that must follow."""
+        run_id = self.run.run_id
+        run = await note_waiting(run_id, self.waiting_for, self.ports)
+        if run.sendable:
+            again = {outcome.chunk for outcome in self._outcomes if outcome.end is not BatchEnd.COMPLETED}
+            for chunk in sorted(again & set(progress.chunks_to_send())):
+                await self.ports.queue.send(Queue.CHUNKS, ChunkMessage(run_id=run_id, chunk=chunk))
+        if not progress.open_batches() and (run.stopped or not progress.chunks_to_send()):
+            await self.ports.queue.send(Queue.RECEIPTS, ReceiptsMessage(run_id=run_id))
+            return
+        next_at = self.ports.clock.now() + timedelta(seconds=delay_seconds)
+        await self.ports.runs.update(
+            run_id,
+            lambda current: (
+                current.model_copy(update={"next_check_at": next_at})
+                if current.settle_turn == self.number + 1
+                else current
+            ),
+        )
+        await self.ports.queue.send(
+            Queue.SETTLEMENTS,
+            SettlementMessage(run_id=run_id, turn=self.number + 1),
+            delay_seconds=max(0.0, delay_seconds),
+        )
+
+    def _now(self) -> float:
+        return self.ports.clock.now().timestamp()

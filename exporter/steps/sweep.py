@@ -1,0 +1,119 @@
+"""The sweep: each minute, what has stalled is put anew, and drops that nobody announced are found.
+
+A process that dies hides its queue message for ten minutes; the sweep does not wait for that.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from exporter.domain.drop import Ignored, Source, recognise
+from exporter.domain.progress import RunProgress, fold
+from exporter.domain.run import Run
+from exporter.steps.accounts import open_account
+from exporter.steps.deliver import chunk_claim
+from exporter.steps.events import Event
+from exporter.steps.messages import (
+    ChunkMessage,
+    Message,
+    PlanMessage,
+    Queue,
+    ReceiptsMessage,
+    SettlementMessage,
+)
+from exporter.steps.ports import Ports
+from exporter.steps.receive import receive
+
+STALLED = timedelta(seconds=90)
+UNANNOUNCED = timedelta(seconds=60)
+OLDEST_DROP = timedelta(hours=48)
+
+
+async def sweep(ports: Ports) -> None:
+    """Look at every open run and at the newest drop of every segment."""
+    async for run in ports.runs.all():
+        if not run.state.final:
+            await _look_after(run, ports)
+    for blob in await _unannounced(ports):
+        await receive(blob, ports)
+
+
+async def _look_after(run: Run, ports: Ports) -> None:
+    """Put anew what should have moved on and did not."""
+    if run.plan_epoch is None and run.stopped is None:
+        await _look_after_plan(run, ports)
+        return
+    if run.settle_turn and _overdue(run.next_check_at, ports):
+        await _restart(
+            run, Queue.SETTLEMENTS, SettlementMessage(run_id=run.run_id, turn=run.settle_turn), ports
+        )
+    await _look_after_chunks(run, ports)
+
+
+async def _look_after_plan(run: Run, ports: Ports) -> None:
+    if _overdue(run.ordered_at, ports) and await ports.claims.free(f"{run.run_id}/plan"):
+        await _restart(run, Queue.PLANS, PlanMessage(run_id=run.run_id), ports)
+
+
+async def _look_after_chunks(run: Run, ports: Ports) -> None:
+    """Restart sending where work is left, nobody has it, and no slots wait for it."""
+    record = await ports.plans.record(run.run_id)
+    if record is None or run.connection is None:
+        if _overdue(run.started_at, ports):
+            await _restart(run, Queue.RECEIPTS, ReceiptsMessage(run_id=run.run_id), ports)
+        return
+    progress = fold(record.bodies, await ports.facts.read(run.run_id))
+    if not _overdue(_last_moved_at(run, progress), ports):
+        return
+    chunks = progress.chunks_to_send() if run.sendable else []
+    if chunks:
+        now = ports.clock.now().timestamp()
+        budget = await (await open_account(run.connection, ports)).load()
+        waiting = any(slots.token.startswith(run.run_id) and slots.end > now for slots in budget.bulk)
+        held = budget.hold_until > now
+        if not waiting and not held and await ports.claims.free(chunk_claim(run.run_id, chunks[0])):
+            await _restart(run, Queue.CHUNKS, ChunkMessage(run_id=run.run_id, chunk=chunks[0]), ports)
+    elif not progress.open_batches():
+        await _restart(run, Queue.RECEIPTS, ReceiptsMessage(run_id=run.run_id), ports)
+    elif not run.settle_turn:
+        await ports.runs.update(run.run_id, lambda current: current.model_copy(update={"settle_turn": 1}))
+        await _restart(run, Queue.SETTLEMENTS, SettlementMessage(run_id=run.run_id, turn=1), ports)
+
+
+def _last_moved_at(run: Run, progress: RunProgress) -> datetime:
+    """When the run last moved, as far as its document and its facts show."""
+    moments = [moment for moment in (run.ordered_at, run.started_at, run.planned_at) if moment]
+    return max([*moments, datetime.fromtimestamp(progress.last_fact_at, UTC)])
+
+
+def _overdue(since: datetime | None, ports: Ports) -> bool:
+    return since is not None and ports.clock.now() - since > STALLED
+
+
+async def _restart(run: Run, queue: Queue, message: Message, ports: Ports) -> None:
+    await ports.queue.send(queue, message)
+    ports.telemetry.event(Event.RUN_RESTARTED, run_id=run.run_id, export_id=run.export_id, queue=queue.value)
+
+
+async def _unannounced(ports: Ports) -> list[str]:
+    """The newest complete drop of each segment that has no record, if it is neither fresh nor old.
+
+    Returns the names of the blobs whose arrival completed them.
+    """
+    wanted = {
+        segment for stored in (await ports.registry.exports()).values() for segment in stored.value.segments
+    }
+    newest: dict[str, Source] = {}
+    for segment in sorted(wanted):
+        for source in await ports.drops.folder(f"{segment}/"):
+            if isinstance(recognise(source.blob), Ignored):
+                continue
+            if segment not in newest or _order(source) > _order(newest[segment]):
+                newest[segment] = source
+    now = ports.clock.now()
+    return [
+        source.blob for source in newest.values() if UNANNOUNCED < now - source.last_modified < OLDEST_DROP
+    ]
+
+
+def _order(source: Source) -> tuple[datetime, str]:
+    """Drops of one segment follow one another by time, ties by the greater name."""
+    return source.last_modified, source.blob

@@ -1,0 +1,168 @@
+"""Starts Azurite, the storage emulator, on free loopback ports, and stops it again.
+
+    with Azurite() as storage:                    # in memory
+        run_the_app(AzureWebJobsStorage=storage.connection_string)
+
+    python -m sandbox.azurite --location .data    # on disk, until a signal; one JSON line on stdout
+
+What Azurite does and does not do is in docs of its own; the traps that decide the flags below were found by
+trying: it must skip its API version check because the SDKs are newer than it, `--silent` leaves out the
+request log but not the "successfully listening" lines that name the ports, and only a polite end keeps the
+last seconds of data on disk.
+"""
+
+import argparse
+import asyncio
+import json
+import re
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Self
+
+from sandbox.processes import Child, StartError, scratch_file, tail
+
+ACCOUNT = "devstoreaccount1"
+# The well-known key of every emulator; it protects nothing.
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+_LISTENING = re.compile(
+    r"Azurite (Blob|Queue|Table) service is successfully listening at (http://[\d.]+:\d+)"
+)
+# Ends Azurite politely, so that it saves its data, when its parent is gone (see sandbox.processes).
+_LIFELINE = (
+    "data:text/javascript,process.stdin.on('end',()=>process.kill(process.pid,'SIGTERM')).resume().unref()"
+)
+
+
+def find_node() -> str:
+    """Return the node to run: the one on PATH, else the one in this virtual environment."""
+    node = shutil.which("node") or shutil.which("node", path=str(Path(sys.prefix) / "bin"))
+    if node is None:
+        raise StartError("Node.js is neither on PATH nor in the virtual environment: run `make setup`")
+    return node
+
+
+def find_script(start: Path) -> Path:
+    """Return Azurite's entry point in the project's `.azurite` folder."""
+    script = start / ".azurite" / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
+    if not script.is_file():
+        raise StartError(f"Azurite is not installed in {start / '.azurite'}: run `make setup`")
+    return script
+
+
+def default_connection_string(ports: dict[str, str]) -> str:
+    """Build the connection string for the addresses Azurite announced."""
+    endpoints = [f"{service}Endpoint={address}/{ACCOUNT}" for service, address in sorted(ports.items())]
+    return ";".join(
+        ["DefaultEndpointsProtocol=http", f"AccountName={ACCOUNT}", f"AccountKey={KEY}", *endpoints]
+    )
+
+
+class Azurite:
+    """One Azurite process: start it, use its `connection_string`, stop it; or `with`, or `async with`."""
+
+    def __init__(self, location: Path | None = None, *, start_seconds: float = 30.0) -> None:
+        self._location = location
+        self._start_seconds = start_seconds
+        self._child: Child | None = None
+        self._connection_string: str | None = None
+
+    @property
+    def connection_string(self) -> str:
+        """How to reach the storage; known once started."""
+        if self._connection_string is None:
+            raise RuntimeError("Azurite has not been started")
+        return self._connection_string
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, while it runs."""
+        return self._child.pid if self._child and self._child.running else None
+
+    def start(self) -> Self:
+        """Start Azurite and wait until blob, queue and table service listen."""
+        if self._child is not None:
+            raise RuntimeError("Azurite is already running")
+        script = find_script(Path(__file__).parents[1])
+        with scratch_file() as complaints:
+            child = Child([find_node(), "--import", _LIFELINE, str(script), *self._options()], stderr=complaints)
+            ports = self._await_ports(child)
+            if ports is None:
+                child.stop()
+                raise StartError(f"Azurite did not start: {tail(complaints) or 'no reason given'}")
+        child.drain()
+        self._child = child
+        self._connection_string = default_connection_string(ports)
+        return self
+
+    def _await_ports(self, child: Child) -> dict[str, str] | None:
+        ports: dict[str, str] = {}
+        deadline = time.monotonic() + self._start_seconds
+        while len(ports) < 3:
+            line = child.read_line(deadline)
+            if not line:
+                return None
+            if found := _LISTENING.search(line):
+                ports[found[1]] = found[2]
+        return ports
+
+    def _options(self) -> list[str]:
+        options = ["--skipApiVersionCheck", "--disableTelemetry", "--silent"]
+        for service in ("blob", "queue", "table"):
+            options += [f"--{service}Host", "127.0.0.1", f"--{service}Port", "0"]
+        if self._location is None:
+            return [*options, "--inMemoryPersistence"]
+        return [*options, "--location", str(self._location)]
+
+    def stop(self) -> None:
+        """End Azurite politely, so that data on disk is complete. Stopping twice does no harm."""
+        if self._child is not None:
+            self._child.stop()
+            self._child = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.stop)
+
+
+def main() -> int:
+    """Run Azurite until SIGTERM or SIGINT; print how to reach it as one JSON line."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.azurite", description=main.__doc__)
+    parser.add_argument("--location", type=Path, help="folder that keeps the data; without it, memory")
+    azurite = Azurite(parser.parse_args().location)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    try:
+        azurite.start()
+        line = {"ready": True, "storage": azurite.connection_string, "pid": azurite.pid}
+        print(json.dumps(line), flush=True)  # noqa: T201 - the contract
+        while azurite.pid is not None:
+            time.sleep(0.5)
+    except StartError as problem:
+        print(problem, file=sys.stderr)  # noqa: T201 - a tool that could not start says so
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    else:
+        return 1  # Azurite ended by itself
+    finally:
+        azurite.stop()
+
+
+def _leave(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""App settings as the platform gives them: `local.settings.json`, under the environment, which wins."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from sandbox.host.problems import StartProblemsError
+
+_EXPRESSION = re.compile(r"%([^%]+)%")
+_UNRESOLVED_REFERENCE = "@Microsoft.KeyVault("
+
+
+def load_settings(app_dir: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Merge the `Values` of the app's `local.settings.json`, if there is one, with the environment."""
+    path = app_dir / "local.settings.json"
+    if not path.is_file():
+        return dict(environment)
+    try:
+        document = json.loads(path.read_text("utf-8-sig"))
+    except ValueError as error:
+        raise StartProblemsError([f"local.settings.json is not JSON: {error}"]) from error
+    if document.get("IsEncrypted"):
+        raise StartProblemsError(["local.settings.json is encrypted; only plain values can be read"])
+    values = {name: str(value) for name, value in document.get("Values", {}).items()}
+    return {**values, **environment}
+
+
+def resolve_expressions(text: str, settings: Mapping[str, str]) -> str:
+    """Replace each `%SETTING%` by its value; a setting that is not there raises LookupError with its name."""
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in settings:
+            raise LookupError(match[1])
+        return settings[match[1]]
+
+    return _EXPRESSION.sub(value, text)
+
+
+def connection_problem(connection: str, services: tuple[str, ...], settings: Mapping[str, str]) -> str | None:
+    """Say what is missing for a connection to reach these services ("blob", "queue"), or nothing.
+
+    An exact setting wins over the prefixed ones; a blob trigger needs both URIs (azure-facts 8.8). An
+    unresolved Key Vault reference reaches an app as its literal text (azure-facts 8.9), so it is refused
+    here.
+    """
+    if value := settings.get(connection):
+        if value.startswith(_UNRESOLVED_REFERENCE):
+            return f"setting {connection} is a Key Vault reference that nothing has resolved"
+        return None
+    missing = [f"{connection}__{service}ServiceUri" for service in services]
+    missing = [name for name in missing if not settings.get(name)]
+    return f"setting {connection} or {' and '.join(missing)} is missing" if missing else None

@@ -1,0 +1,14 @@
+"""What all tests share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.azurite import Azurite
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[str]:
+    """The connection string of a storage emulator that lives as long as the test run; name things uniquely in it."""
+    with Azurite() as storage:
+        yield storage.connection_string

@@ -1,0 +1,126 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from sandbox.host.host_json import HostOptions, load_host_json, parse_time_span
+from sandbox.host.problems import StartProblemsError
+from sandbox.host.settings import connection_problem, load_settings, resolve_expressions
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    values = {"A": "file", "B": "file", "N": 3}
+    (tmp_path / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": values}))
+    assert load_settings(tmp_path, {"B": "environment", "C": "environment"}) == {
+        "A": "file",
+        "B": "environment",
+        "C": "environment",
+        "N": "3",
+    }
+
+
+def test_without_a_file_there_is_the_environment(tmp_path: Path) -> None:
+    assert load_settings(tmp_path, {"A": "1"}) == {"A": "1"}
+
+
+@pytest.mark.parametrize("text", ["{", '{"IsEncrypted": true, "Values": {}}'])
+def test_a_settings_file_that_cannot_be_read_is_a_problem(tmp_path: Path, text: str) -> None:
+    (tmp_path / "local.settings.json").write_text(text)
+    with pytest.raises(StartProblemsError, match=r"local\.settings\.json"):
+        load_settings(tmp_path, {})
+
+
+def test_expressions_take_settings() -> None:
+    assert resolve_expressions("a-%X%-%Y%", {"X": "1", "Y": "2"}) == "a-1-2"
+    with pytest.raises(LookupError, match="Z"):
+        resolve_expressions("%Z%", {})
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"S": "UseDevelopmentStorage=true"}, None),
+        ({"S__blobServiceUri": "https://b", "S__queueServiceUri": "https://q"}, None),
+        ({"S__blobServiceUri": "https://b"}, "S or S__queueServiceUri is missing"),
+        ({}, "S or S__blobServiceUri and S__queueServiceUri is missing"),
+        ({"S": ""}, "is missing"),
+        ({"S": "@Microsoft.KeyVault(SecretUri=https://v/secrets/n/)"}, "Key Vault"),
+    ],
+)
+def test_a_connection_is_one_setting_or_one_for_each_service(
+    settings: dict[str, str], problem: str | None
+) -> None:
+    found = connection_problem("S", ("blob", "queue"), settings)
+    assert (found is None) if problem is None else (found is not None and problem in found)
+
+
+def _host_json(folder: Path, document: object) -> None:
+    (folder / "host.json").write_text(json.dumps(document))
+
+
+def test_host_json_has_the_platforms_defaults(tmp_path: Path) -> None:
+    _host_json(tmp_path, {"version": "2.0"})
+    options = load_host_json(tmp_path, {})
+    assert (options.queues.batch_size, options.queues.max_dequeue_count) == (16, 5)
+    assert (options.queues.visibility_seconds, options.queues.max_polling_seconds) == (0.0, 60.0)
+    assert (options.queues.encoding, options.route_prefix) == ("base64", "api")
+    assert options.timeout_seconds == 1800
+    assert options.queues.new_batch_threshold == HostOptions().queues.new_batch_threshold
+
+
+def test_host_json_is_read_and_overridden_by_settings(tmp_path: Path) -> None:
+    queues = {
+        "batchSize": 24,
+        "newBatchThreshold": 0,
+        "visibilityTimeout": "00:00:30",
+        "messageEncoding": "none",
+    }
+    _host_json(
+        tmp_path,
+        {"functionTimeout": "00:02:00", "extensions": {"queues": queues, "http": {"routePrefix": ""}}},
+    )
+    settings = {
+        "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.250",
+        "AzureFunctionsJobHost__Extensions__Queues__BatchSize": "2",
+    }
+    options = load_host_json(tmp_path, settings)
+    assert (options.queues.batch_size, options.queues.new_batch_threshold) == (2, 0)
+    assert (options.queues.visibility_seconds, options.queues.max_polling_seconds) == (30.0, 0.25)
+    assert (options.queues.encoding, options.route_prefix, options.timeout_seconds) == ("none", "", 120.0)
+
+
+def test_an_unbounded_timeout(tmp_path: Path) -> None:
+    _host_json(tmp_path, {"functionTimeout": "-1"})
+    assert load_host_json(tmp_path, {}).timeout_seconds is None
+
+
+def test_everything_wrong_with_host_json_is_told_at_once(tmp_path: Path) -> None:
+    queues = {"batchSize": 33, "maxDequeueCount": "x", "visibilityTimeout": "soon", "messageEncoding": "hex"}
+    _host_json(tmp_path, {"extensions": {"queues": queues}})
+    with pytest.raises(StartProblemsError) as caught:
+        load_host_json(tmp_path, {})
+    told = "\n".join(caught.value.problems)
+    assert len(caught.value.problems) == 4
+    for name in ("batchSize", "maxDequeueCount", "visibilityTimeout", "messageEncoding"):
+        assert name in told
+
+
+@pytest.mark.parametrize("text", [None, "{"])
+def test_a_missing_or_broken_host_json_is_a_problem(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "host.json").write_text(text)
+    with pytest.raises(StartProblemsError, match=r"host\.json"):
+        load_host_json(tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("00:00:30", 30.0), ("1.02:03:04", 93784.0), ("00:00:00.5000000", 0.5)]
+)
+def test_time_spans(text: str, seconds: float) -> None:
+    assert parse_time_span(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["30", "00:60:00", "24:00:00", "1:2", ""])
+def test_other_texts_are_not_time_spans(text: str) -> None:
+    with pytest.raises(ValueError, match="time span"):
+        parse_time_span(text)

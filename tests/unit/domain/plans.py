@@ -1,0 +1,72 @@
+"""What the tests of planning share: a plan and all that it handed over, in one record."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from exporter.domain.chunk import Chunk
+from exporter.domain.contact import ContactMapping
+from exporter.domain.planning import PlanLimits, PlanSummary, plan_drop
+from exporter.domain.reject import Reject
+
+SAMPLES = Path(__file__).parents[2] / "samples" / "drops"
+MAPPING = ContactMapping(email="Email", list_id="5", first_name="FirstName")
+LIMITS = PlanLimits()
+
+
+@dataclass(frozen=True)
+class Plan:
+    chunks: tuple[Chunk, ...]
+    rejects: tuple[Reject, ...]
+    summary: PlanSummary
+
+    @property
+    def contacts(self) -> list[dict[str, Any]]:
+        return [
+            contact
+            for chunk in self.chunks
+            for body in chunk.bodies
+            for contact in orjson.loads(body.contacts)
+        ]
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        return [
+            (place.source, place.row)
+            for chunk in self.chunks
+            for body in chunk.bodies
+            for place in body.places()
+        ]
+
+    @property
+    def body_sizes(self) -> list[int]:
+        return [body.contact_count for chunk in self.chunks for body in chunk.bodies]
+
+
+def plan(
+    *sources: bytes | Iterable[bytes], mapping: ContactMapping = MAPPING, limits: PlanLimits = LIMITS
+) -> Plan:
+    """The plan of sources named `0.csv`, `1.csv` and so on, each as bytes or as blocks."""
+    chunks: list[Chunk] = []
+    rejects: list[Reject] = []
+    summary = plan_drop(
+        [
+            (f"{index}.csv", [source] if isinstance(source, bytes) else source)
+            for index, source in enumerate(sources)
+        ],
+        mapping,
+        limits=limits,
+        on_chunk=chunks.append,
+        on_reject=rejects.append,
+    )
+    return Plan(tuple(chunks), tuple(rejects), summary)
+
+
+def cut(data: bytes, ends: Sequence[int]) -> list[bytes]:
+    """`data` in blocks that end at `ends` (in order) and at its end."""
+    borders = [0, *ends, len(data)]
+    return [data[start:end] for start, end in pairwise(borders)]
