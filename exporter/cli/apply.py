@@ -11,7 +11,7 @@ from rich.text import Text
 from exporter.cli.console import Output
 from exporter.cli.running import ExitCode, JsonOption, open_session, run
 from exporter.cli.wording import plural
-from exporter.domain.configuration import load_configuration
+from exporter.domain.configuration_file import load_configuration
 from exporter.errors import ConfigurationError
 from exporter.steps.apply import Action, Differences, apply_configuration
 

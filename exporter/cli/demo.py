@@ -91,7 +91,7 @@ def demo(
                 "equal": equal,
             }
         )
-        output.show(report_text(report), _comparison_text(comparisons))
+        output.show(report_text(report, hints=False), _comparison_text(comparisons))
         return ExitCode.DONE if equal else ExitCode.ERROR
 
     run(work, as_json=as_json)
@@ -252,4 +252,4 @@ def _comparison_text(comparisons: list[Comparison]) -> RenderableType:
         else Text("Every row is accounted for.", style="bold green")
     )
     heading = Text("Compared with the truth", style="bold")
-    return Padding(Group(heading, Padding(table, (0, 0, 1, 2)), end), (1, 0, 0, 0))
+    return Group(Text(), heading, Padding(table, (0, 0, 1, 2), expand=False), end)

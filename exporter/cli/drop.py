@@ -52,7 +52,7 @@ class Dropped:
 
 
 def drop(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="One file, or all parts of a drop.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="One file, or all parts of a drop.")],
     segment: Annotated[str, typer.Option(help="The segment whose newest version this is.")],
     wait: Annotated[bool, typer.Option("--wait", help="Follow the runs to their end.")] = False,
     as_json: JsonOption = False,
@@ -82,7 +82,7 @@ def check_files(files: Sequence[Path], segment: str) -> None:
     try:
         check_segment_name(segment)
     except ValueError as error:
-        problems.append(f"the segment {error}")
+        problems.append(f"--segment: {error}")
     problems += [problem for file in files for problem in _file_problems(file)]
     names = [file.name for file in files]
     doubled = sorted({name for name in names if names.count(name) > 1})
@@ -182,7 +182,7 @@ def _what_was_put(dropped: Dropped) -> Text:
     text = Text(f"Dropped {plural(len(dropped.sources), 'file')}, {number(size)} bytes")
     text.append(f" as segment {dropped.segment}")
     if dropped.exports:
-        text.append(f" for {', '.join(dropped.exports)}")
+        text.append(f" for export {', '.join(dropped.exports)}")
     text.append(".\n")
     text.append("\n".join(f"  {source.blob}" for source in dropped.sources), style="dim")
     return text

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from exporter.cli.wording import duration, number, state_text
@@ -52,10 +53,10 @@ async def _look(run_id: str, ports: Ports) -> RunReport:
 
 
 def contacts_of(report: RunReport) -> tuple[int, int]:
-    """Contacts with a final answer, and all that the run is to deliver."""
+    """Contacts with an answer, and all that the run is to send."""
     counts = report.counts
-    total = counts.delivered + counts.refused + counts.undelivered
-    return (total if report.state.final else counts.delivered + counts.refused), total
+    done = counts.delivered + counts.refused
+    return done, done + counts.undelivered
 
 
 class Speed:
@@ -107,6 +108,9 @@ def _state(report: RunReport) -> str:
     return state_text(report.state.value) + (", retrying" if report.retrying else "") + waiting
 
 
+_ONE_LINE: Final = Column(no_wrap=True, overflow="ellipsis")
+
+
 class LiveDisplay(AbstractContextManager["LiveDisplay"]):
     """A progress bar for each run; for terminals."""
 
@@ -115,8 +119,9 @@ class LiveDisplay(AbstractContextManager["LiveDisplay"]):
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             *(TextColumn(f"{{task.fields[{key}]}}", markup=False) for key in ("contacts", "rate", "left")),
-            TextColumn("{task.fields[state]}", style="cyan", markup=False),
+            TextColumn("{task.fields[state]}", style="cyan", markup=False, table_column=_ONE_LINE),
             console=console,
+            refresh_per_second=4,
         )
         self._tasks: dict[str, TaskID] = {}
         self._figures: dict[str, _Figures] = {}

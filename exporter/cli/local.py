@@ -58,8 +58,7 @@ async def start_storage(location: Path) -> AsyncIterator[str]:
     from sandbox.azurite import Azurite
     from sandbox.processes import StartError
 
-    await asyncio.to_thread(location.mkdir, parents=True, exist_ok=True)
-    azurite = Azurite(location.resolve())
+    azurite = Azurite(await asyncio.to_thread(_folder, location))
     try:
         await asyncio.to_thread(azurite.start)
     except StartError as error:
@@ -110,10 +109,16 @@ async def start_app(
 
 
 async def ended(host: "LocalHost") -> None:
-    """Wait until the local host has ended by itself."""
-    flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
-    while os.waitid(os.P_PID, host.pid, flags) is None:
-        await asyncio.sleep(0.5)
+    """Wait until the local host has ended by itself; whoever started it still collects its exit code."""
+    try:
+        await asyncio.to_thread(os.waitid, os.P_PID, host.pid, os.WEXITED | os.WNOWAIT)
+    except ChildProcessError:
+        return  # it ended and was collected in the meantime
+
+
+def _folder(location: Path) -> Path:
+    location.mkdir(parents=True, exist_ok=True)
+    return location.resolve()
 
 
 async def storage_answers(account: StorageAccount) -> bool:

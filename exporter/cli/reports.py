@@ -22,7 +22,7 @@ _OUTCOMES: Final = (
     ("suppressed", "not to be sent"),
     ("rejected", "not sent: something is wrong with the row"),
     ("refused", "sent, and refused by ActiveCampaign"),
-    ("undelivered", "no final answer"),
+    ("undelivered", "not sent, or without a final answer"),
 )
 _REASONS: Final[dict[str, str]] = {
     RejectReason.MISSING_EMAIL: "the e-mail column is empty",
@@ -32,20 +32,23 @@ _REASONS: Final[dict[str, str]] = {
     RejectReason.INVALID_VALUE: "a value doesn't fit its field",
     RejectReason.REFUSED_BY_ACTIVECAMPAIGN: "ActiveCampaign refused the contact",
     RejectReason.FAILED_IN_ACTIVECAMPAIGN: "ActiveCampaign could not import the contact",
-    RejectReason.UNDELIVERED: "no answer in all tries, or the run was stopped",
+    RejectReason.UNDELIVERED: "not sent before the run was stopped, or no answer in all tries",
 }
 
 
-def report_text(report: RunReport) -> RenderableType:
-    """One report: heading, counts that add up, reasons, requests, what next."""
-    parts: list[RenderableType] = [_heading(report), Padding(_sources(report), (0, 0, 0, 2))]
+def report_text(report: RunReport, *, hints: bool = True) -> RenderableType:
+    """One report: heading, counts that add up, reasons, requests, and what next (`hints`)."""
+    parts: list[RenderableType] = [_heading(report), _indented(_sources(report), above=0)]
     if report.error is not None:
         parts.append(_indented(Text(report.error.message, style="yellow")))
     if report.counts.rows:
         parts.append(_indented(counts_table(report.counts)))
     if report.reasons:
         parts.append(_indented(_reasons_table(report.reasons)))
-    parts += [_indented(line) for line in (_requests(report), *_what_next(report)) if line.plain]
+    if report.counts.rows:
+        parts.append(_indented(_requests(report)))
+    if hints:
+        parts += [_indented(line) for line in _what_next(report)]
     return Group(*parts)
 
 
@@ -129,7 +132,7 @@ def _requests(report: RunReport) -> Text:
         said.append(f"took {duration((report.completed_at - report.started_at).total_seconds())}")
     if report.automations_withheld:
         said.append(f"{plural(report.automations_withheld, 'contact')} without automations (sent again)")
-    return Text(", ".join(said), style="dim") if report.counts.rows else Text()
+    return Text(", ".join(said), style="dim")
 
 
 def _what_next(report: RunReport) -> list[Text]:
@@ -147,5 +150,5 @@ def _hint(label: str, command: str) -> Text:
     return Text.assemble((f"{label}: ", "dim"), command)
 
 
-def _indented(part: RenderableType) -> Padding:
-    return Padding(part, (1, 0, 0, 2))
+def _indented(part: RenderableType, *, above: int = 1) -> Padding:
+    return Padding(part, (above, 0, 0, 2), expand=False)

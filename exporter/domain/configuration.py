@@ -1,17 +1,15 @@
-"""Connections and exports: the models, and the file that a person writes them in.
+"""Connections and exports: what is always true of a valid one.
 
-The models hold what is always true of a valid document. `load_configuration` reads a file and reports all
-that is wrong with it at once; reading the file's text lies in `exporter.domain.document`.
+A rule between several values raises an error of the type `RELATION`; `exporter.domain.configuration_file`,
+which reads what people write, reports those with their lines.
 """
 
-import difflib
 import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
-from collections.abc import Mapping as AnyMapping
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -21,31 +19,25 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
-    ValidationError,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from exporter.domain.document import Document, Path, Problem, parse_document, report_problems
-from exporter.domain.hosts import HostPolicy, is_local, normalise_host
+from exporter.domain.hosts import is_local, normalise_host
 from exporter.errors import ConfigurationError
 
 DOCUMENTED_BULK_REQUESTS_PER_MINUTE: Final = 100
 DOCUMENTED_REQUESTS_PER_SECOND: Final = 5
 
 _CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_ID: Final = re.compile(r"[a-z0-9-]{1,63}", re.ASCII)
+ID: Final = re.compile(r"[a-z0-9-]{1,63}", re.ASCII)
 _SECRET_NAME: Final = re.compile(r"[A-Za-z0-9-]{1,127}", re.ASCII)
 _LIKELY_API_KEY: Final = re.compile(r"[0-9a-fA-F]{40,}", re.ASCII)
 _LIST_ID: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
-_EXCESS: Final = (
+EXCESSIVE_LIMITS: Final = (
     f"limits above ActiveCampaign's own ({DOCUMENTED_BULK_REQUESTS_PER_MINUTE} bulk requests a minute, "
     f"{DOCUMENTED_REQUESTS_PER_SECOND} requests a second) are for local hosts only"
-)
-_CONSENT_MISSING: Final = (
-    "is missing: a connection needs `consent: {accepted_by: …}`, the person who confirms that these "
-    "customers' data may be sent to ActiveCampaign"
 )
 
 
@@ -108,13 +100,13 @@ def _without_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-def _field_key(reference: str) -> str:
+def field_key(reference: str) -> str:
     """Personalisation tags are the same with and without percent signs, in any case."""
     return reference.strip().strip("%").casefold()
 
 
 def _one_column_each(fields: dict[str, str]) -> dict[str, str]:
-    if _repeated(_field_key(reference) for reference in fields.values()):
+    if _repeated(field_key(reference) for reference in fields.values()):
         raise _relation("more than one column fills the same field")
     return fields
 
@@ -123,16 +115,16 @@ def _repeated(values: Iterable[Any]) -> list[Any]:
     return [value for value, count in Counter(values).items() if count > 1]
 
 
-_RELATION: Final = "relation"
+RELATION: Final = "relation"
 
 
 def _relation(sentence: str) -> PydanticCustomError:
-    """A broken rule between several values; files have it reported with exact lines by `_relations`."""
-    return PydanticCustomError(_RELATION, "{sentence}", {"sentence": sentence})
+    """A broken rule between several values."""
+    return PydanticCustomError(RELATION, "{sentence}", {"sentence": sentence})
 
 
 _ID_RULE = "should be 1 to 63 lower-case letters, digits and hyphens"
-Id = Annotated[str, AfterValidator(_refuse_unless(_ID, _ID_RULE))]
+Id = Annotated[str, AfterValidator(_refuse_unless(ID, _ID_RULE))]
 Line = Annotated[str, AfterValidator(_one_line), Field(max_length=500)]
 Host = Annotated[str, AfterValidator(_host)]
 SecretName = Annotated[str, AfterValidator(_secret_name)]
@@ -190,7 +182,7 @@ class Connection(_Model):
             or self.limits.requests_per_second > DOCUMENTED_REQUESTS_PER_SECOND
         )
         if excess and not is_local(self.host):
-            raise _relation(_EXCESS)
+            raise _relation(EXCESSIVE_LIMITS)
         return self
 
 
@@ -270,218 +262,8 @@ def fingerprint(export: Export, connection: Connection) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load_configuration(
-    text: str, *, filename: str, host_policy: HostPolicy, known_connections: Collection[str] = ()
-) -> Configuration:
-    """The configuration that a YAML or JSON file holds.
-
-    `known_connections` are the ids of those already stored, which exports of the file may use.
-    Raises ConfigurationError that lists all problems, a line each: ``file:line: where: what``.
-    """
-    document = parse_document(text, filename=filename)
-    problems = [*document.problems, *_relations(document, host_policy, known_connections)]
-    configuration = None
-    try:
-        configuration = Configuration.model_validate(document.value)
-    except ValidationError as error:
-        problems += _model_problems(error, document)
-    if problems or configuration is None:
-        raise report_problems(document, problems)
-    return configuration
-
-
 def _with_name(data: object) -> object:
     """A document without a display name shows its id."""
     if isinstance(data, dict) and "name" not in data and isinstance(data.get("id"), str):
         return {**data, "name": data["id"]}
     return data
-
-
-# Problems between several values, or with the surroundings
-
-
-class _Entry(NamedTuple):
-    """One connection or export as the file has it, perhaps with faults."""
-
-    path: Path
-    document: AnyMapping[str, Any]
-
-
-def _relations(
-    document: Document, host_policy: HostPolicy, known_connections: Collection[str]
-) -> Iterator[Problem]:
-    connections = _entries(document.value, "connections")
-    exports = _entries(document.value, "exports")
-    yield from _doubled_ids(connections, document)
-    yield from _doubled_ids(exports, document)
-    for connection in connections:
-        yield from _forbidden_host(connection, host_policy)
-        yield from _excessive_limits(connection)
-    names = (entry.document.get("id") for entry in connections)
-    known = {*known_connections, *(name for name in names if isinstance(name, str))}
-    for export in exports:
-        yield from _unknown_connection(export, known)
-        yield from _repeated_values(export)
-        yield from _doubled_fields(export)
-
-
-def _entries(value: object, key: str) -> list[_Entry]:
-    entries = value.get(key) if isinstance(value, dict) else None
-    if not isinstance(entries, list):
-        return []
-    return [_Entry((key, i), entry) for i, entry in enumerate(entries) if isinstance(entry, dict)]
-
-
-def _doubled_ids(entries: list[_Entry], document: Document) -> Iterator[Problem]:
-    first: dict[str, Path] = {}
-    for entry in entries:
-        name = entry.document.get("id")
-        if not isinstance(name, str):
-            continue
-        path = (*entry.path, "id")
-        if name in first:
-            yield Problem(path, f"the id {name!r} is already used in line {document.line(first[name])}")
-        first.setdefault(name, path)
-
-
-def _forbidden_host(connection: _Entry, host_policy: HostPolicy) -> Iterator[Problem]:
-    host = _valid_host(connection)
-    if host is None:
-        return  # the model reports it
-    try:
-        host_policy.check(host)
-    except ConfigurationError as error:
-        yield Problem((*connection.path, "host"), str(error))
-
-
-def _excessive_limits(connection: _Entry) -> Iterator[Problem]:
-    host = _valid_host(connection)
-    limits = connection.document.get("limits")
-    if not isinstance(limits, dict) or (host is not None and is_local(host)):
-        return
-    for key, documented in (
-        ("bulk_requests_per_minute", DOCUMENTED_BULK_REQUESTS_PER_MINUTE),
-        ("requests_per_second", DOCUMENTED_REQUESTS_PER_SECOND),
-    ):
-        value = limits.get(key)
-        if isinstance(value, int) and value > documented:
-            yield Problem((*connection.path, "limits", key), _EXCESS)
-
-
-def _valid_host(connection: _Entry) -> str | None:
-    host = connection.document.get("host")
-    try:
-        return normalise_host(host) if isinstance(host, str) else None
-    except ConfigurationError:
-        return None
-
-
-def _unknown_connection(export: _Entry, known: set[str]) -> Iterator[Problem]:
-    wanted = export.document.get("connection")
-    if isinstance(wanted, str) and _ID.fullmatch(wanted) and wanted not in known:
-        yield Problem(
-            (*export.path, "connection"), f"there is no connection {wanted!r}{_near_miss(wanted, known)}"
-        )
-
-
-def _repeated_values(export: _Entry) -> Iterator[Problem]:
-    for key in ("segments", "tags"):
-        values = export.document.get(key)
-        seen: list[object] = []
-        for i, value in enumerate(values if isinstance(values, list) else ()):
-            if value in seen:
-                yield Problem((*export.path, key, i), "is listed before")
-            seen.append(value)
-
-
-def _doubled_fields(export: _Entry) -> Iterator[Problem]:
-    mapping = export.document.get("mapping")
-    fields = mapping.get("fields") if isinstance(mapping, dict) else None
-    first: dict[str, str] = {}
-    for column, reference in fields.items() if isinstance(fields, dict) else ():
-        key = _field_key(str(reference))
-        if key in first:
-            path = (*export.path, "mapping", "fields", column)
-            yield Problem(path, f"the column {first[key]!r} fills the same field")
-        first.setdefault(key, column)
-
-
-# Problems that the models find
-
-_NOT_YET: Final = {
-    "connections": frozenset({"may_use", "suppression"}),
-    "mapping": frozenset({"profile_id", "consent"}),
-    "exports": frozenset({"trigger", "content", "on_leave", "brakes"}),
-}
-_KEYS: Final[AnyMapping[str, type[BaseModel]]] = {
-    "connections": Connection,
-    "exports": Export,
-    "mapping": Mapping,
-    "limits": Limits,
-    "consent": Consent,
-    "tags": TagColumn,
-}
-_MESSAGES: Final = {
-    "missing": "is missing",
-    "string_type": "should be text (put it in quotes)",
-    "int_type": "should be a whole number",
-    "int_from_float": "should be a whole number",
-    "float_type": "should be a number",
-    "bool_type": "should be true or false",
-    "list_type": "should be a list",
-    "tuple_type": "should be a list",
-    "dict_type": "should be keys and values",
-    "model_type": "should be keys and values",
-    "too_short": "should not be empty",
-    "literal_error": "should be {expected}",
-    "string_too_long": "should be at most {max_length} characters long",
-    "greater_than": "should be greater than {gt:g}",
-    "greater_than_equal": "should be at least {ge:g}",
-    "less_than_equal": "should be at most {le:g}",
-    "finite_number": "should be a number",
-}
-
-
-def _model_problems(error: ValidationError, document: Document) -> Iterator[Problem]:
-    """What pydantic found, in our words; the values themselves are never shown."""
-    for fault in error.errors(include_url=False):
-        kind, location = fault["type"], fault["loc"]
-        if kind == _RELATION:
-            continue
-        path = document.existing(location)
-        if kind == "missing":
-            yield Problem((*path, location[-1]), _message(kind, {}, location))
-        elif fault["input"] is None:
-            yield Problem(path, "should not be empty")
-        else:
-            yield Problem(path, _message(kind, fault.get("ctx", {}), location))
-
-
-def _message(kind: str, context: AnyMapping[str, Any], location: Path) -> str:
-    key = str(location[-1]) if location else ""
-    parents = [part for part in location[:-1] if isinstance(part, str) and part in _KEYS]
-    parent = parents[-1] if parents else ""
-    if kind == "extra_forbidden":
-        return _unknown_key(key, parent)
-    if kind == "missing" and key == "consent" and parent == "connections":
-        return _CONSENT_MISSING
-    if kind == "value_error":
-        return str(context["error"])
-    if kind in _MESSAGES:
-        return _MESSAGES[kind].format_map(context)
-    return f"is not valid ({kind})"
-
-
-def _unknown_key(key: str, parent: str) -> str:
-    if key in _NOT_YET.get(parent, ()):
-        return "is not yet supported: leave it out"
-    known = _KEYS.get(parent, Configuration).model_fields
-    return f"is not a known key{_near_miss(key, known)}"
-
-
-def _near_miss(word: str, known: Iterable[str]) -> str:
-    known = sorted(known)
-    matches = difflib.get_close_matches(word, known, n=1)
-    if matches:
-        return f"; did you mean {matches[0]!r}?"
-    return f" (known: {', '.join(known)})" if known else ""

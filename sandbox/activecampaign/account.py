@@ -7,8 +7,8 @@ from typing import Any
 from .batches import Batch, BatchQueue
 from .catalog import Catalog
 from .clock import Clock, ScaledClock
-from .contacts import Contact, ContactStore, ListStatus, Membership
 from .contact_query import QueryCache
+from .contacts import Contact, ContactStore, ListStatus, Membership
 from .counters import Counters
 from .faults import Faults
 from .keys import KeyRing

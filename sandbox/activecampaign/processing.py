@@ -39,8 +39,9 @@ def integer(value: object) -> int:
     """Read an id given as a number or a string; 0 is no id."""
     if isinstance(value, int):
         return value
-    readable = isinstance(value, str) and len(value) <= _LONGEST_ID and value.strip().isdecimal()
-    return int(value) if readable else 0
+    if isinstance(value, str) and len(value) <= _LONGEST_ID and value.strip().isdecimal():
+        return int(value)
+    return 0
 
 
 def text(value: object) -> str | None:

@@ -313,11 +313,11 @@ KEYS = ["first_name", "phone", "tags", "fields", "subscribe", "unsubscribe", "cu
 
 @given(rows=st.lists(st.dictionaries(st.sampled_from(KEYS), ANYTHING), min_size=1, max_size=5))
 def test_whatever_else_a_row_holds_it_is_processed(rows: list[dict[str, Any]]) -> None:
-    account = Account(SimulatorSettings(filler_fields=0), ManualClock())
+    account = Account(SimulatorSettings(filler_fields=0), ManualClock(60.0))
     body = orjson.dumps({"contacts": [row | {"email": ANN} for row in rows]})
     batch = Batch(
         id="b",
-        accepted_at=-60.0,
+        accepted_at=0.0,
         contact_count=len(rows),
         body=body,
         exclude_automations=False,

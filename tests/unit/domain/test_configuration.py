@@ -15,8 +15,8 @@ from exporter.domain.configuration import (
     Mapping,
     TagColumn,
     fingerprint,
-    load_configuration,
 )
+from exporter.domain.configuration_file import load_configuration
 from exporter.domain.hosts import HostPolicy
 from exporter.errors import ConfigurationError
 

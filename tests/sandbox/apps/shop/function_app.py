@@ -1,4 +1,4 @@
-"""A small app with one function of each kind; every call leaves a message on the queue `seen`."""
+"""A small app with one function of each kind; most calls leave a note on one queue."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 @app.blob_trigger(
     arg_name="blob",
-    path="drops/{folder}/{name}.csv",
+    path="%DROPS%/vip/{name}.csv",
     connection="SHOP_STORAGE",
     source=func.BlobSource.EVENT_GRID,
 )
@@ -26,16 +26,19 @@ def on_drop(blob: blob_types.BlobClient, orders: func.Out[list[str]]) -> None:
 
 
 @app.blob_trigger(
-    arg_name="stream", path="notes/{name}", connection="SHOP_STORAGE", source=func.BlobSource.EVENT_GRID
+    arg_name="stream",
+    path="%DROPS%/notes/{name}",
+    connection="SHOP_STORAGE",
+    source=func.BlobSource.EVENT_GRID,
 )
-@app.queue_output(arg_name="seen", queue_name="seen", connection="SHOP_STORAGE")
+@app.queue_output(arg_name="seen", queue_name="%SEEN%", connection="SHOP_STORAGE")
 def on_note(stream: func.InputStream, seen: func.Out[str]) -> None:
     text = stream.read().decode()
     seen.set(json.dumps({"note": stream.name, "text": text, "length": stream.length, "pid": os.getpid()}))
 
 
 @app.queue_trigger(arg_name="message", queue_name="%ORDERS%", connection="SHOP_STORAGE")
-@app.queue_output(arg_name="seen", queue_name="seen", connection="SHOP_STORAGE")
+@app.queue_output(arg_name="seen", queue_name="%SEEN%", connection="SHOP_STORAGE")
 async def on_order(message: func.QueueMessage, seen: func.Out[str], context: func.Context) -> None:
     order = json.loads(message.get_body())
     logging.getLogger("shop").info("an order")
@@ -59,16 +62,16 @@ async def on_order(message: func.QueueMessage, seen: func.Out[str], context: fun
     )
 
 
-@app.queue_trigger(arg_name="message", queue_name="orders-poison", connection="SHOP_STORAGE")
-@app.queue_output(arg_name="seen", queue_name="seen", connection="SHOP_STORAGE")
+@app.queue_trigger(arg_name="message", queue_name="%ORDERS%-poison", connection="SHOP_STORAGE")
+@app.queue_output(arg_name="seen", queue_name="%SEEN%", connection="SHOP_STORAGE")
 def on_order_poisoned(message: func.QueueMessage, seen: func.Out[str]) -> None:
-    seen.set(json.dumps({"poisoned": message.get_json()["line"]}))
+    seen.set(json.dumps({"poisoned": message.get_json()["line"], "pid": os.getpid()}))
 
 
 @app.timer_trigger(arg_name="timer", schedule="%SWEEP%", run_on_startup=True, use_monitor=False)
-@app.queue_output(arg_name="seen", queue_name="ticks", connection="SHOP_STORAGE")
+@app.queue_output(arg_name="seen", queue_name="%SEEN%", connection="SHOP_STORAGE")
 def sweep(timer: func.TimerRequest, seen: func.Out[str]) -> None:
-    seen.set(json.dumps({"tick": time.time(), "past_due": timer.past_due, "pid": os.getpid()}))
+    seen.set(json.dumps({"tick": "now", "past_due": timer.past_due, "pid": os.getpid()}))
 
 
 @app.route("orders/{id}", methods=["GET", "POST"])

