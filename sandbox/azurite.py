@@ -88,7 +88,9 @@ class Azurite:
             raise RuntimeError("Azurite is already running")
         script = find_script(Path(__file__).parents[1])
         with scratch_file() as complaints:
-            child = Child([find_node(), "--import", _LIFELINE, str(script), *self._options()], stderr=complaints)
+            child = Child(
+                [find_node(), "--import", _LIFELINE, str(script), *self._options()], stderr=complaints
+            )
             ports = self._await_ports(child)
             if ports is None:
                 child.stop()

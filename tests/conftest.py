@@ -9,6 +9,6 @@ from sandbox.azurite import Azurite
 
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[str]:
-    """The connection string of a storage emulator that lives as long as the test run; name things uniquely in it."""
+    """The connection string of a storage emulator that all tests share; name things uniquely in it."""
     with Azurite() as storage:
         yield storage.connection_string

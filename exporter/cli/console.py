@@ -34,26 +34,36 @@ class Output:
         """The command's result for people; nothing with --json."""
         if not self.as_json:
             for part in parts:
-                self._out.print(part)
+                _print(self._out, part)
+
+    def show_command(self, command: str) -> None:
+        """A command line to be copied: never broken into lines; nothing with --json."""
+        if not self.as_json:
+            self._out.print(Text(f"  {command}", style="bold"), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Something worth knowing on the way."""
-        self._err.print(Text(text))
+        _print(self._err, Text(text))
 
     def warn(self, text: str) -> None:
         """Something that may not be what the user wants."""
-        self._err.print(Text.assemble(("Warning: ", "bold yellow"), text))
+        _print(self._err, Text.assemble(("Warning: ", "bold yellow"), text))
 
     def fail(self, code: str, message: str) -> None:
         """The command did not do what it should; for people on stderr, for programs on stdout."""
         if self.as_json:
             self.document({"error": {"code": code, "message": message}})
         else:
-            self._err.print(Text.assemble(("Error: ", "bold red"), message))
+            _print(self._err, Text.assemble(("Error: ", "bold red"), message))
+
+
+def _print(console: Console, part: RenderableType) -> None:
+    """Print; sentences are broken into lines only where somebody reads them."""
+    console.print(part, soft_wrap=not console.is_terminal)
 
 
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     # Files and pipes have no width: lines cut at 80 columns would lose ids.
     width = None if stream.isatty() or os.environ.get("COLUMNS") else _WIDTH_WITHOUT_TERMINAL
-    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)

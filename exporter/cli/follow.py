@@ -69,7 +69,7 @@ class Speed:
     def add(self, moment: float, done: int) -> None:
         """Note how much was done at a moment."""
         self._samples.append((moment, done))
-        while len(self._samples) > 2 and self._samples[1][0] < moment - self._window:
+        while len(self._samples) > 2 and self._samples[1][0] <= moment - self._window:
             self._samples.popleft()
 
     @property

@@ -87,13 +87,12 @@ def _say_ready(api: str, settings: Settings, output: Output, *, own_storage: boo
     account = settings.storage
     storage = account.connection_string or account.blob_uri or ""
     output.document({"ready": True, "api": api, "storage": storage})
-    text = Text.assemble(("Ready. ", "bold green"), "The app runs at ", (api, "bold"), ".\n")
+    output.show(Text.assemble(("Ready. ", "bold green"), "The app runs at ", (api, "bold"), "."))
     if own_storage:
-        text.append("To use it from another shell:\n\n")
-        text.append(f"  export EXPORTER_STORAGE={shlex.quote(storage)}\n\n", style="bold")
+        output.show("To use it from another shell:", "")
+        output.show_command(f"export EXPORTER_STORAGE={shlex.quote(storage)}")
     else:
-        text.append("It uses the storage that EXPORTER_STORAGE names.\n")
-    text.append(
-        "Then: exporter apply FILE, exporter drop FILE --segment SEGMENT --wait. Ctrl+C ends it here."
-    )
-    output.show(text)
+        output.show("It uses the storage that EXPORTER_STORAGE names. From another shell:", "")
+    output.show_command("exporter apply FILE")
+    output.show_command("exporter drop FILE --segment SEGMENT --wait")
+    output.show("", "Ctrl+C ends it.")

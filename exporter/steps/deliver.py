@@ -11,12 +11,12 @@ from exporter.domain.budget import Slots
 from exporter.domain.configuration import Export
 from exporter.domain.progress import Item, RunProgress, fold
 from exporter.domain.run import PlanRecord, Run, RunState
-from exporter.errors import StopRunError
+from exporter.errors import ConfigurationError, StopRunError
 from exporter.steps.accounts import Account, open_account
 from exporter.steps.events import Event
 from exporter.steps.lot import MAX_WITHOUT_RECEIPT, Lot, LotItem
 from exporter.steps.messages import ChunkMessage, Queue, ReceiptsMessage, ReservedSlots
-from exporter.steps.ports import Claim, Ports
+from exporter.steps.ports import Claim, Destination, Ports
 from exporter.steps.stop import note_waiting, stop_run
 
 CLAIM_SECONDS = 75.0
@@ -26,6 +26,7 @@ NEAR_SECONDS = 3.0
 """Slots that begin within this time are waited for; others are waited for on the queue."""
 EARLY_SECONDS = 2.5
 HELD_SECONDS = 10.0
+KEY_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +81,14 @@ async def deliver(message: ChunkMessage, ports: Ports) -> None:
         if slots:
             await account.return_slots(slots)
         return
-    delivery = _Delivery(run, run.export, record, account, ports)
     try:
-        await delivery.go(message.chunk, slots)
+        async with ports.destinations.open(run.connection) as destination:
+            await _Delivery(run, run.export, record, account, destination, ports).go(message.chunk, slots)
     except StopRunError as error:
         await stop_run(run.run_id, error, ports)
+    except ConfigurationError as error:  # the key can't be read just now
+        await note_waiting(run.run_id, str(error), ports)
+        await ports.queue.send(Queue.CHUNKS, message, delay_seconds=KEY_SECONDS)
 
 
 @dataclass(slots=True)
@@ -95,6 +99,7 @@ class _Delivery:
     export: Export
     record: PlanRecord
     account: Account
+    destination: Destination
     ports: Ports
 
     async def go(self, chunk: int, slots: Slots | None) -> None:
@@ -163,6 +168,7 @@ class _Delivery:
             chunk=chunk,
             epoch=claim.epoch,
             account=self.account,
+            destination=self.destination,
             ports=self.ports,
             claim_ends_at=self.ports.clock.monotonic() + CLAIM_SECONDS,
         )

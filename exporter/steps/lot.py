@@ -49,6 +49,7 @@ class Lot:
     chunk: Chunk
     epoch: int
     account: Account
+    destination: Destination
     ports: Ports
     claim_ends_at: float
     """On the monotonic clock: when the right to send, and to speak for the run, ends."""
@@ -63,6 +64,7 @@ class Lot:
     """The run was stopped from outside, or the claim ran out: no message may follow."""
 
     _halted: bool = False
+    _watching: asyncio.Future[None] = field(default_factory=asyncio.Future)
     _unknown_in_a_row: int = 0
     _pending: list[Fact] = field(default_factory=list)
     _tally: Counter[str] = field(default_factory=Counter)
@@ -72,25 +74,20 @@ class Lot:
 
     async def send(self, items: list[LotItem], slots: Slots) -> None:
         """Send the items, the i-th not before the i-th slot, and write what came back."""
-        connection = self.run.connection
-        if connection is None:
-            raise StopRunError("no_export", "the run has no connection")
-        async with self.ports.destinations.open(connection) as destination:
-            watching = asyncio.ensure_future(self._watch())
-            try:
-                async with asyncio.TaskGroup() as sending:
-                    await self._send_all(items, slots, destination, sending)
-            finally:
-                watching.cancel()
-            await self._write(everything=True)
+        self._watching = asyncio.ensure_future(self._watch())
+        try:
+            async with asyncio.TaskGroup() as sending:
+                await self._send_all(items, slots, sending)
+        finally:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        await self._write(everything=True)
         if self.ports.clock.monotonic() >= self.claim_ends_at:
             self.withdrawn = True
         if self.accepted_count:
             await self.account.note_service()
 
-    async def _send_all(
-        self, items: list[LotItem], slots: Slots, destination: Destination, sending: asyncio.TaskGroup
-    ) -> None:
+    async def _send_all(self, items: list[LotItem], slots: Slots, sending: asyncio.TaskGroup) -> None:
         """Start one request after the other, until all are under way or something stops us."""
         earliest = slots.start
         for item, moment in zip(items, slots.times(), strict=False):
@@ -98,7 +95,7 @@ class Lot:
             await self.account.wait_until(max(moment, earliest))
             if self._must_halt():
                 return
-            sending.create_task(self._send_one(item, destination))
+            sending.create_task(self._send_one(item))
             sent_at = self.ports.clock.now().timestamp()
             self.late_seconds = max(0.0, sent_at - moment)
             # A sender that was held up catches up gently: bodies leave at most a little closer together.
@@ -109,6 +106,7 @@ class Lot:
         return (
             self._halted
             or self.withdrawn
+            or self._watching.done()  # whatever ended it: nobody would tell us of a stop any more
             or self.stop_error is not None
             or self.ports.clock.monotonic() >= self.claim_ends_at - ANSWER_SECONDS
         )
@@ -126,12 +124,12 @@ class Lot:
                 self._halted = True
                 return
 
-    async def _send_one(self, lot_item: LotItem, destination: Destination) -> None:
+    async def _send_one(self, lot_item: LotItem) -> None:
         """Make one request and keep what it tells."""
         item = lot_item.item
         self.request_count += 1
         self._tally["bulk"] += 1
-        verdict = await destination.send_bulk(
+        verdict = await self.destination.send_bulk(
             self._contacts(item.body, item.part), automations=lot_item.automations
         )
         receipt = await self._judge(verdict, lot_item)

@@ -50,10 +50,11 @@ async def _take_up(segment: str, version: str, sources: tuple[Source, ...], port
     exports = await ports.registry.exports()
     wanting = [stored for stored in exports.values() if segment in stored.value.segments]
     dropped_at = max(source.last_modified for source in sources)
+    connections = await ports.registry.connections()
+    wanting = [stored for stored in wanting if stored.value.connection in connections]
     ready = [stored for stored in wanting if dropped_at >= stored.active_since.replace(microsecond=0)]
     runs = []
     if ready:
-        connections = await ports.registry.connections()
         for stored in ready:
             export = stored.value
             runs.append(

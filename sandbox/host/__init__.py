@@ -22,5 +22,6 @@ runs the whole as a process of its own for tests and tools.
 """
 
 from sandbox.host.launcher import LocalHost
+from sandbox.host.problems import StartProblemsError
 
-__all__ = ["LocalHost"]
+__all__ = ["LocalHost", "StartProblemsError"]

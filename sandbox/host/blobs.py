@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.functions.blob import InputStream
-from azure.storage.blob import BlobClient, StorageStreamDownloader
+from azure.storage.blob import BlobClient, BlobServiceClient, StorageStreamDownloader
 from azurefunctions.extensions.base import SdkType
 
 from sandbox.host.storage import Account
@@ -48,15 +48,15 @@ class BlobEvent:
 
 async def blob_argument(account: Account, container: str, name: str, annotation: object) -> Any:
     """Return what a blob function is given, or nothing if the blob is gone (silently skipped, 8.1)."""
-    client = account.sync_blobs.get_blob_client(container, name)
-    return await asyncio.to_thread(_read, client, container, name, annotation)
+    return await asyncio.to_thread(_read, account.sync_blobs, container, name, annotation)
 
 
-def _read(client: BlobClient, container: str, name: str, annotation: object) -> Any:
+def _read(service: BlobServiceClient, container: str, name: str, annotation: object) -> Any:
+    client = service.get_blob_client(container, name)
     try:
         if is_sdk_type(annotation):
             client.get_blob_properties()
-            return _sdk_value(client, container, annotation)
+            return _sdk_value(service, client, annotation)
         download = client.download_blob()
         # The runtime loads the whole blob for an InputStream (8.1).
         data = download.readall()
@@ -83,12 +83,12 @@ def is_sdk_type(annotation: object) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, SdkType)
 
 
-def _sdk_value(client: BlobClient, container: str, annotation: object) -> Any:
+def _sdk_value(service: BlobServiceClient, client: BlobClient, annotation: object) -> Any:
     from azurefunctions.extensions.bindings import blob as types
 
     if annotation is types.StorageStreamDownloader:
         download: StorageStreamDownloader[bytes] = client.download_blob()
         return download
     if annotation is types.ContainerClient:
-        return client._get_container_client() if container else None  # noqa: SLF001
+        return service.get_container_client(client.container_name)
     return client

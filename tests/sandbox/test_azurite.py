@@ -88,7 +88,7 @@ def test_without_azurite_the_error_says_what_to_do(tmp_path: Path) -> None:
 def test_a_failed_start_gives_the_reason(tmp_path: Path) -> None:
     place = tmp_path / "a file"
     place.touch()
-    with pytest.raises(StartError, match="EEXIST|ENOTDIR|not a directory"):
+    with pytest.raises(StartError, match=r"EEXIST|ENOTDIR|not a directory"):
         Azurite(place).start()
 
 

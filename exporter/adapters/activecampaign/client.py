@@ -16,6 +16,7 @@ from exporter.adapters.secrets import SecretReader
 from exporter.domain.configuration import Connection
 from exporter.domain.hosts import HostPolicy
 from exporter.domain.verdict import BatchStatus, Verdict, VerdictKind
+from exporter.errors import ConfigurationError
 from exporter.steps.ports import Clock
 
 CONNECT_SECONDS: Final = 10.0
@@ -109,7 +110,10 @@ class AiohttpDestination:
         if isinstance(answer, Verdict) or answer.status not in {401, 403}:
             return answer
         await self._clock.sleep(SECOND_LOOK_SECONDS)
-        self._key = (await self._secrets.get(self._secret_name, fresh=True)).get_secret_value()
+        try:
+            self._key = (await self._secrets.get(self._secret_name, fresh=True)).get_secret_value()
+        except ConfigurationError as error:
+            return Verdict(VerdictKind.DENIED, str(error))
         return await self._request_once(method, path, body, parameters)
 
     async def _request_once(

@@ -1,0 +1,14 @@
+"""One site for all tests of whole runs; each test brings its own segment."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.runs.site import Site, running_site
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site whose ActiveCampaign has no limits."""
+    with running_site(tmp_path_factory.mktemp("site"), "--no-limits") as running:
+        yield running

@@ -1,0 +1,160 @@
+"""A whole site on this machine: storage, local host and simulated ActiveCampaign, used through the command line."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.azurite import Azurite
+from sandbox.host import LocalHost
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = "a-made-up-key"
+HEADER = "Email,FirstName,LastName,Phone,City,Tier"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a command ended."""
+
+    code: int
+    document: Any
+    """What it wrote to stdout, parsed."""
+    notes: str
+    """What it wrote to stderr."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulator:
+    """A simulated ActiveCampaign in a process of its own."""
+
+    host: str
+
+    def ask(self, path: str, content: Any = None) -> Any:
+        """Read from the control API, or write to it."""
+        data = None if content is None else json.dumps(content).encode()
+        request = urllib.request.Request(f"http://{self.host}/_sandbox/{path}", data=data)
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.loads(response.read() or b"null")
+
+    def contacts(self) -> dict[str, dict[str, Any]]:
+        """All contacts by lower-case address."""
+        with urllib.request.urlopen(f"http://{self.host}/_sandbox/contacts", timeout=60) as response:
+            return {(contact := json.loads(line))["email"].lower(): contact for line in response}
+
+
+@contextmanager
+def running_simulator(*arguments: str) -> Iterator[Simulator]:
+    """Start a simulator, and end it by its process."""
+    command = [sys.executable, "-m", "sandbox.activecampaign", "--key", KEY, *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield Simulator(json.loads(process.stdout.readline())["host"])
+        finally:
+            process.terminate()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything that a run needs, and the command line to use it with."""
+
+    folder: Path
+    environ: dict[str, str]
+    simulator: Simulator
+    host: LocalHost
+
+    def run(self, *arguments: str, as_json: bool = True) -> Answer:
+        """Run a command of the exporter as a user would."""
+        command = [sys.executable, "-m", "exporter", *arguments, *(["--json"] if as_json else [])]
+        ended = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**os.environ, **self.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        document = json.loads(ended.stdout) if as_json and ended.stdout else ended.stdout
+        return Answer(ended.returncode, document, ended.stderr)
+
+    def apply(self, export: dict[str, Any], **connection: Any) -> Answer:
+        """Apply one connection and one export; what is not named is what most tests want."""
+        wanted = {
+            "connections": [
+                {
+                    "id": "acme",
+                    "host": self.simulator.host,
+                    "secret": "activecampaign-acme",
+                    "limits": {"bulk_requests_per_minute": 1_000_000, "requests_per_second": 100_000},
+                    "consent": {"accepted_by": "ann@example.org"},
+                    **connection,
+                }
+            ],
+            "exports": [
+                {
+                    "connection": connection.get("id", "acme"),
+                    "list_id": "5",
+                    "segments": [export["id"]],
+                    "mapping": {
+                        "email": "Email",
+                        "first_name": "FirstName",
+                        "last_name": "LastName",
+                        "phone": "Phone",
+                        "fields": {"City": "City"},
+                    },
+                    "tolerated_reject_percentage": 100,
+                    **export,
+                }
+            ],
+        }
+        file = self.folder / f"{export['id']}.json"
+        file.write_text(json.dumps(wanted))
+        return self.run("apply", str(file))
+
+    def file(self, name: str, lines: list[str], header: str = HEADER) -> Path:
+        """A CSV file."""
+        path = self.folder / name
+        path.write_bytes("".join(f"{line}\r\n" for line in [header, *lines]).encode())
+        return path
+
+    def announce(self, path: str) -> None:
+        """Run the blob function by hand for a blob, as an event that is delivered again does."""
+        request = urllib.request.Request(
+            f"{self.host.api}/admin/functions/on_segment_dropped", data=json.dumps({"input": path}).encode()
+        )
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=30):
+            pass
+
+    def drop(self, segment: str, *files: Path) -> Answer:
+        """Drop files and follow their runs to the end."""
+        return self.run("drop", *map(str, files), "--segment", segment, "--wait")
+
+
+@contextmanager
+def running_site(folder: Path, *simulator_arguments: str) -> Iterator[Site]:
+    """Start a site in an empty folder, and end all its processes."""
+    with ExitStack() as stack:
+        simulator = stack.enter_context(running_simulator(*simulator_arguments))
+        storage = stack.enter_context(Azurite())
+        environ = {
+            "EXPORTER_STORAGE": storage.connection_string,
+            "AzureWebJobsStorage": storage.connection_string,
+            "EXPORTER_LOCAL_HOSTS": simulator.host,
+            "EXPORTER_SECRET_ACTIVECAMPAIGN_ACME": KEY,
+            "EXPORTER_SECRET_WRONG_KEY": "not-the-key",
+            # Only for the tests' patience: the platform's own name for a value of host.json.
+            "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.200",
+        }
+        log = stack.enter_context((folder / "host.log").open("wb"))
+        host = stack.enter_context(LocalHost(ROOT, environ, log=log))
+        yield Site(folder, environ, simulator, host)

@@ -1,0 +1,110 @@
+import io
+
+import pytest
+from rich.console import Console, RenderableType
+
+from exporter.cli.reports import report_text, runs_table
+from exporter.cli.wording import duration, number, plural, share
+from exporter.domain.run import RunReport
+from tests.unit.cli.world import a_report
+
+
+def rendered(part: RenderableType) -> list[str]:
+    console = Console(file=io.StringIO(), width=120, highlight=False)
+    console.print(part)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def test_a_report_shows_counts_that_add_up_reasons_and_what_next() -> None:
+    report = a_report("partly_failed", rows=1000, delivered=990, duplicates=1, rejected=9)
+    assert rendered(report_text(report)) == [
+        f"vip  partly failed  run {'a' * 32}",
+        "  vip/customers.csv",
+        "",
+        "  delivered     990  99.0 %  written to ActiveCampaign",
+        "  duplicates      1   0.1 %  the address came before in the drop",
+        "  rejected        9   0.9 %  not sent: something is wrong with the row",
+        "  rows        1,000",
+        "",
+        "  invalid_email  9  the address can't exist",
+        "",
+        "  4 bulk requests, 1 status request, 0 throttled, took 1 min 5 s",
+        "",
+        f"  each row: exporter run rejects {'a' * 12} > rejects.csv",
+    ]
+
+
+def test_a_run_under_way_says_what_it_waits_for() -> None:
+    report = a_report("delivering", delivered=1, undelivered=9).model_copy(
+        update={"waiting_for": "slots on account acme", "retrying": True}
+    )
+    text = "\n".join(rendered(report_text(report)))
+    assert "delivering, retrying" in text
+    assert "waiting for: slots on account acme" in text
+    assert "exporter run watch" in text
+
+
+def test_an_error_is_shown_and_nothing_empty() -> None:
+    text = rendered(report_text(a_report("failed", error="list 5 does not exist")))
+    assert text[3:] == ["  list 5 does not exist"]
+
+
+def test_counts_that_do_not_add_up_are_pointed_out() -> None:
+    text = "\n".join(rendered(report_text(a_report(rows=5, delivered=4))))
+    assert "do not add up" in text
+
+
+def test_names_from_outside_can_neither_style_nor_move_the_terminal() -> None:
+    report = a_report(delivered=1).model_copy(update={"source": ("vip/[red]\x1b[2J.csv", "b", "c", "d")})
+    text = rendered(report_text(report))
+    assert text[1] == "  vip/[red]\\x1b[2J.csv"
+    assert text[4] == "  and 1 more file"
+
+
+def test_the_table_of_runs_has_a_line_each() -> None:
+    lines = rendered(runs_table([a_report(delivered=1234), a_report("failed", rejected=2)]))
+    assert [line.split()[3:7] for line in lines[1:]] == [
+        ["succeeded", "1,234", "1,234", "0"],
+        ["failed", "2", "0", "2"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (number(1234567), "1,234,567"),
+        (plural(1, "row"), "1 row"),
+        (plural(2000, "row"), "2,000 rows"),
+        (duration(0.4), "0 s"),
+        (duration(59.6), "1 min 0 s"),
+        (duration(3725), "1 h 2 min"),
+        (share(1, 0), ""),
+        (share(0, 10), "0.0 %"),
+        (share(1, 100_000), "<0.1 %"),
+        (share(99_999, 100_000), ">99.9 %"),
+        (share(1, 3), "33.3 %"),
+    ],
+)
+def test_numbers_read_well(said: str, text: str) -> None:
+    assert said == text
+
+
+def test_the_report_type_is_the_contract() -> None:
+    assert [*RunReport.model_fields] == [
+        "run_id",
+        "export_id",
+        "segment",
+        "source",
+        "cause",
+        "state",
+        "retrying",
+        "waiting_for",
+        "counts",
+        "reasons",
+        "requests",
+        "automations_withheld",
+        "started_at",
+        "completed_at",
+        "error",
+    ]
