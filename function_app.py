@@ -25,7 +25,7 @@ SETTINGS = current_settings()
 STATE = SETTINGS.storage_connection_name
 LANDING = SETTINGS.landing_connection_name
 
-app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+app = func.FunctionApp()
 process = AppOfProcess()
 
 

@@ -22,6 +22,8 @@ MAX_SWAPS = 20
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 READERS = 16
+_MARK = "write"
+"""Metadata that names a write, so that whoever made it can recognise it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +84,24 @@ class Documents:
             if etag is None
             else {"overwrite": True, "etag": etag, "match_condition": MatchConditions.IfNotModified}
         )
+        mark = self._randomness.token()
         try:
-            written = await blob.upload_blob(data, **condition)
+            written = await blob.upload_blob(data, metadata={_MARK: mark}, **condition)
         except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
             # A write whose answer got lost is tried again by the SDK, and then meets itself.
-            now = await self.read(name)
-            if now.etag is not None and now.data == data:
-                return now.etag
+            etag_of_own_write = await self._etag_if_marked(name, mark)
+            if etag_of_own_write is not None:
+                return etag_of_own_write
             raise ConflictError(f"{name} changed meanwhile: read it again and repeat") from error
         return str(written["etag"])
+
+    async def _etag_if_marked(self, name: str, mark: str) -> str | None:
+        """The document's ETag if the write with this mark was the last one."""
+        try:
+            properties = await self._container.get_blob_client(name).get_blob_properties()
+        except ResourceNotFoundError:
+            return None
+        return properties.etag if (properties.metadata or {}).get(_MARK) == mark else None
 
     async def swap(self, name: str, change: Callable[[DocumentBytes], bytes | None]) -> None:
         """Read, change and write a document, again with full-jitter pauses until nobody interferes.

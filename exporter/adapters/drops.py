@@ -50,21 +50,23 @@ class BlobDropStore:
 
     def read(self, source: Source) -> Iterator[bytes]:
         """The blob's bytes in blocks, all of the version that was seen."""
+        blob = self._blocking_landing.get_blob_client(source.blob)
         try:
-            stream = self._blocking_landing.get_blob_client(source.blob).download_blob(
+            stream = blob.download_blob(
                 etag=f'"{source.etag}"', match_condition=MatchConditions.IfNotModified
             )
             yield from stream.chunks()
-        except ResourceModifiedError as error:
+        except (ResourceModifiedError, ResourceNotFoundError) as error:
+            # A condition on a blob that is gone fails like one on a blob that changed.
+            if not blob.exists():
+                raise StopRunError(
+                    "source_gone",
+                    f"{ascii(source.blob)[1:-1]} was deleted before it was read; drop it again to send it",
+                ) from error
             raise StopRunError(
                 "source_changed",
                 f"{ascii(source.blob)[1:-1]} was overwritten while it was read; nothing of this version "
                 "was sent, the newer one has a run of its own",
-            ) from error
-        except ResourceNotFoundError as error:
-            raise StopRunError(
-                "source_gone",
-                f"{ascii(source.blob)[1:-1]} was deleted before it was read; drop it again to send it",
             ) from error
 
     async def record(self, record: DropRecord) -> bool:

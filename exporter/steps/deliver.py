@@ -25,7 +25,7 @@ CALL_SECONDS = 60.0
 NEAR_SECONDS = 3.0
 """Slots that begin within this time are waited for; others are waited for on the queue."""
 EARLY_SECONDS = 2.5
-HELD_SECONDS = 10.0
+HELD_SECONDS = 3.0
 KEY_SECONDS = 60.0
 
 

@@ -12,10 +12,11 @@ from exporter.steps.ports import Ports, StoredExport
 DROP_CAUSE = "drop"
 
 
-async def receive(blob: str, ports: Ports) -> DropRecord | None:
+async def receive(blob: str, ports: Ports, *, announced: bool = True) -> DropRecord | None:
     """Take up the arrival of a blob in the landing container.
 
     Safe to repeat: the same files are the same drop, and the same drop gives the same runs.
+    `announced` is False for a blob that was found by looking: then a drop that is known is no news.
     Returns what is recorded about the drop, or None when the blob starts nothing.
     """
     meaning = recognise(blob)
@@ -29,7 +30,8 @@ async def receive(blob: str, ports: Ports) -> DropRecord | None:
     version = drop_version(sources)
     known = await ports.drops.recorded(version)
     if known is not None:
-        ports.telemetry.event(Event.DROP_REPEATED, drop=version, run_count=len(known.run_ids))
+        if announced:
+            ports.telemetry.event(Event.DROP_REPEATED, drop=version, run_count=len(known.run_ids))
         return known
     return await _take_up(meaning.segment, version, sources, ports)
 

@@ -33,7 +33,7 @@ async def sweep(ports: Ports) -> None:
         if not run.state.final:
             await _look_after(run, ports)
     for blob in await _unannounced(ports):
-        await receive(blob, ports)
+        await receive(blob, ports, announced=False)
 
 
 async def _look_after(run: Run, ports: Ports) -> None:

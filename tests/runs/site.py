@@ -1,4 +1,4 @@
-"""A whole site on this machine: storage, local host and simulated ActiveCampaign, used through the command line."""
+"""A whole site on this machine: storage, local host, simulated ActiveCampaign, and the command line."""
 
 import json
 import os

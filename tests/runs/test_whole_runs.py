@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 from sandbox.segment import write_segment
-from tests.runs.site import Site
+from tests.runs.site import KEY, Site
 
 
 def counts(report: dict[str, Any], **expected: int) -> None:
@@ -227,3 +227,17 @@ def test_connection_test_names_what_is_wrong(site: Site) -> None:
     assert good.code == 0
     assert bad.code == 1
     assert "wrong-key" in str(bad.document)
+
+
+def test_neither_people_nor_keys_are_in_the_log(site: Site) -> None:
+    site.apply({"id": "canary"})
+    lines = [f"canary{i}@secret-domain.example,Canaria,Birdwood,+4712345678,Canarytown," for i in range(30)]
+    lines.append("not-an-address-canary,Canaria,Birdwood,+4712345678,Canarytown,")
+
+    (report,) = site.drop("canary", site.file("canary.csv", lines)).document
+
+    counts(report, rows=31, delivered=30, rejected=1)
+    log = (site.folder / "host.log").read_text()
+    assert report["run_id"] in log
+    for canary in ("secret-domain", "not-an-address", "Canaria", "Birdwood", "4712345678", KEY):
+        assert canary not in log

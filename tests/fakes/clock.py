@@ -1,0 +1,64 @@
+"""Time that passes only when everybody waits for it: hours of a run take milliseconds."""
+
+import asyncio
+import selectors
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+STARTED_AT: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
+"""When a simulated loop begins."""
+
+
+class _JumpingSelector(selectors.SelectSelector):
+    """Instead of waiting for a time-out it lets the loop's time jump there."""
+
+    jump: Callable[[float], None]
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        events = super().select(0)
+        if not events:
+            if timeout is None:
+                raise RuntimeError("everybody waits for something that nobody will do")
+            self.jump(timeout)
+        return events
+
+
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time jumps to the next timer as soon as nothing else can run.
+
+    Work for threads is done at once, on the spot, so that every order of events is repeatable.
+    """
+
+    def __init__(self) -> None:
+        selector = _JumpingSelector()
+        selector.jump = self._jump
+        self._elapsed = 0.0
+        super().__init__(selector)
+
+    def time(self) -> float:
+        return self._elapsed
+
+    def _jump(self, seconds: float) -> None:
+        self._elapsed += seconds
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        done: asyncio.Future[Any] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+
+class FakeClock:
+    """The clock of the running loop; with a `SimulatedLoop`, waiting costs nothing."""
+
+    def now(self) -> datetime:
+        return STARTED_AT + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

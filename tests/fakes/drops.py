@@ -1,0 +1,49 @@
+"""The landing container in memory."""
+
+from collections.abc import Iterable, Iterator
+
+from exporter.domain.drop import DropRecord, Source
+from exporter.errors import StopRunError
+from tests.fakes.storage import Process
+
+
+class FakeDropStore:
+    """Blobs with ETags and times; `landed` is shared by all processes."""
+
+    def __init__(self, process: Process, landed: dict[str, tuple[Source, bytes]]) -> None:
+        self._process = process
+        self._landed = landed
+
+    async def source(self, blob: str) -> Source | None:
+        await self._process.operate()
+        found = self._landed.get(blob)
+        return found[0] if found else None
+
+    async def folder(self, prefix: str) -> list[Source]:
+        await self._process.operate()
+        return [source for blob, (source, _) in sorted(self._landed.items()) if blob.startswith(prefix)]
+
+    def read(self, source: Source) -> Iterator[bytes]:
+        found = self._landed.get(source.blob)
+        if found is None:
+            raise StopRunError("source_gone", "the file was deleted before it was read")
+        if found[0].etag != source.etag:
+            raise StopRunError("source_changed", "the file was overwritten while it was read")
+        yield found[1]
+
+    async def record(self, record: DropRecord) -> bool:
+        return await self._process.create(f"drops/{record.version}.json", record.model_dump_json().encode())
+
+    async def recorded(self, version: str) -> DropRecord | None:
+        document = await self._process.read(f"drops/{version}.json")
+        return DropRecord.model_validate_json(document.data) if document.etag else None
+
+    async def put(self, blob: str, blocks: Iterable[bytes]) -> Source:
+        data = b"".join(blocks)
+        storage = self._process.storage
+        etag = storage.put(f"landing/{blob}", b"").strip('"')
+        source = Source(
+            blob=blob, etag=etag, size=len(data), last_modified=storage.clock.now().replace(microsecond=0)
+        )
+        self._landed[blob] = source, data
+        return source

@@ -1,0 +1,23 @@
+"""Events kept for a look afterwards."""
+
+from collections import Counter
+
+from exporter.steps.events import Event
+
+
+class FakeTelemetry:
+    """`events` lists what happened, in order, with its fields."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[Event, dict[str, str | float | None]]] = []
+
+    def event(self, event: Event, **fields: str | float | None) -> None:
+        self.events.append((event, fields))
+
+    def count(self, event: Event) -> int:
+        """How often something happened."""
+        return Counter(name for name, _ in self.events)[event]
+
+    def text(self) -> str:
+        """Everything that was recorded, to look for what should not be there."""
+        return "\n".join(f"{event} {fields}" for event, fields in self.events)

@@ -1,0 +1,312 @@
+"""A whole installation in memory: processes that take messages from queues and run the real steps.
+
+Everything that chance decides comes from one seed, and time is the loop's; so a run of hours takes
+milliseconds and comes out the same each time. Needs a `SimulatedLoop`.
+"""
+
+import asyncio
+import csv
+import io
+import math
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+from exporter.domain.configuration import Connection, Export
+from exporter.domain.drop import Source
+from exporter.domain.reject import Reject
+from exporter.domain.run import Run, RunReport
+from exporter.steps.aggregate import aggregate
+from exporter.steps.deliver import deliver
+from exporter.steps.messages import (
+    MAX_MESSAGE_BYTES,
+    ChunkMessage,
+    PlanMessage,
+    Queue,
+    ReceiptsMessage,
+    SettlementMessage,
+    parse_message,
+)
+from exporter.steps.plan import plan
+from exporter.steps.poison import bury
+from exporter.steps.ports import Ports
+from exporter.steps.receive import receive
+from exporter.steps.settle import settle
+from exporter.steps.sweep import sweep
+from tests.builders import a_segment
+from tests.fakes.activecampaign import FakeActiveCampaign, FakeDestinations
+from tests.fakes.budgets import FakeBudgetStore
+from tests.fakes.claims import FakeClaimStore
+from tests.fakes.clock import FakeClock
+from tests.fakes.drops import FakeDropStore
+from tests.fakes.facts import FakeFactStore
+from tests.fakes.plans import FakePlanStore
+from tests.fakes.queue import Queued, FakeQueues, FakeWorkQueue
+from tests.fakes.randomness import FakeRandomness
+from tests.fakes.registry import FakeRegistry
+from tests.fakes.reports import FakeReportStore
+from tests.fakes.runs import FakeRunStore
+from tests.fakes.storage import FakeStorage, Process, ProcessDiedError
+from tests.fakes.telemetry import FakeTelemetry
+
+HIDDEN_AFTER_DEATH_SECONDS: Final = 600.0
+HIDDEN_AFTER_ERROR_SECONDS: Final = 30.0
+MAX_DEQUEUE_COUNT: Final = 5
+SWEEP_SECONDS: Final = 60.0
+
+
+@dataclass(eq=False)
+class Worker:
+    """One process with its ports; `tasks` are the handlers that it is running."""
+
+    process: Process
+    ports: Ports
+    plan_gate: asyncio.Lock = field(default_factory=asyncio.Lock)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+class World:
+    """Storage, queues, ActiveCampaign accounts and as many workers as asked for."""
+
+    def __init__(self, *, seed: int = 0, worker_count: int = 2) -> None:
+        self.chance = random.Random(seed)
+        self.clock = FakeClock()
+        self.storage = FakeStorage(self.clock, self.chance)
+        self.queues = FakeQueues(self.clock.monotonic)
+        self.registry = FakeRegistry(now=self.clock.now())
+        self.telemetry = FakeTelemetry()
+        self.landed: dict[str, tuple[Source, bytes]] = {}
+        self.planned_rejects: dict[tuple[str, int], list[Reject]] = {}
+        self.accounts: dict[str, FakeActiveCampaign] = {}
+        self.unreadable_secrets: set[str] = set()
+        self.errors: list[BaseException] = []
+        """What handlers raised, other than dying."""
+        self.slowest_poll_seconds = 2.0
+        self.sweeps = True
+        self.announces = True
+        """Whether drops are announced, as Event Grid does."""
+        self._worker_number = 0
+        self.workers = [self._start_worker() for _ in range(worker_count)]
+        self._wake = asyncio.Event()
+        self.queues.on_send.append(self._wake.set)
+        self._next_sweep_at = self.clock.monotonic() + SWEEP_SECONDS
+
+    @property
+    def account(self) -> FakeActiveCampaign:
+        """The only account."""
+        (account,) = self.accounts.values()
+        return account
+
+    async def connect(self, connection: Connection, *exports: Export) -> FakeActiveCampaign:
+        """Configure a connection with exports; the account comes with it."""
+        account = self.accounts.setdefault(connection.host, FakeActiveCampaign(self.clock, self.chance))
+        self.registry.now = self.clock.now()
+        await self.registry.put_connection(connection, etag=None)
+        for export in exports:
+            await self.registry.put_export(export, etag=None)
+        return account
+
+    async def drop(self, content: bytes | list[str], blob: str = "vip/monday.csv") -> Source:
+        """A file lands and is announced."""
+        data = content if isinstance(content, bytes) else a_segment(content)
+        ports = self.workers[0].ports
+        source = await ports.drops.put(blob, [data])
+        if self.announces:
+            await self.announce(blob)
+        return source
+
+    async def announce(self, blob: str) -> None:
+        """The event of a blob's arrival."""
+        await receive(blob, self.workers[0].ports)
+
+    async def until_quiet(self, *, hours: float = 6.0) -> None:
+        """Let the workers work until every run is over and every message is gone."""
+        ends_at = self.clock.monotonic() + 3600 * hours
+        while True:
+            self._start_handlers()
+            running = {task for worker in self.workers for task in worker.tasks}
+            if not running and not self.queues.messages and self._all_runs_are_over():
+                break
+            assert self.clock.monotonic() < ends_at, self._what_is_open()
+            self._wake.clear()
+            waking = asyncio.ensure_future(self._wake.wait())
+            timeout = min(self.queues.next_visible_at(), self._next_sweep_at, ends_at) - self.clock.monotonic()
+            await asyncio.wait(
+                {*running, waking}, timeout=max(0.0, timeout), return_when=asyncio.FIRST_COMPLETED
+            )
+            waking.cancel()
+
+    def runs(self) -> list[Run]:
+        """All runs as they lie in storage, oldest first."""
+        documents = self.storage.documents
+        runs = [Run.model_validate_json(documents[name].data) for name in documents if name.startswith("runs/")]
+        return sorted(runs, key=lambda run: (run.ordered_at, run.export_id or "", run.run_id))
+
+    def run(self) -> Run:
+        """The only run."""
+        (run,) = self.runs()
+        return run
+
+    def report(self) -> RunReport:
+        """The report of the only run."""
+        report = self.run().report
+        assert report is not None
+        return report
+
+    def rejects(self, run: Run | None = None) -> list[dict[str, str]]:
+        """The rejects file of a run, by default of the only one."""
+        document = self.storage.documents[f"reports/{(run or self.run()).run_id}/rejects.csv"]
+        return list(csv.DictReader(io.StringIO(document.data.decode(), newline="")))
+
+    def check_promises(self) -> None:
+        """What must hold at the end of every run whatsoever."""
+        for run in self.runs():
+            report = run.report
+            assert run.state.final, run
+            assert report is not None
+            assert report.counts.add_up, report
+            if report.export_id is not None and (report.counts.rows or report.error is None):
+                counts = report.counts
+                assert len(self.rejects(run)) == counts.rejected + counts.refused + counts.undelivered, report
+                assert sum(report.reasons.values()) == counts.rejected + counts.refused + counts.undelivered
+        assert all(len(text.encode()) <= MAX_MESSAGE_BYTES for _, text in self.queues.sent)
+        told = "\n".join(text for _, text in self.queues.sent) + self.telemetry.text()
+        assert "@" not in told.replace("<address>", "")
+        for account in self.accounts.values():
+            check_limits(account)
+
+    def _all_runs_are_over(self) -> bool:
+        runs = self.runs()
+        if not self.announces and len({name for name in self.landed}) > len(runs):
+            return False
+        return all(run.state.final for run in runs)
+
+    def _start_worker(self) -> Worker:
+        self._worker_number += 1
+        owner = f"{self._worker_number:012x}"
+        process = Process(self.storage, owner)
+        ports = Ports(
+            owner=owner,
+            clock=self.clock,
+            randomness=FakeRandomness(self.chance.getrandbits(32)),
+            telemetry=self.telemetry,
+            registry=self.registry,
+            drops=FakeDropStore(process, self.landed),
+            runs=FakeRunStore(process),
+            plans=FakePlanStore(process, self.planned_rejects),
+            facts=FakeFactStore(process),
+            claims=FakeClaimStore(process),
+            budgets=FakeBudgetStore(process),
+            queue=FakeWorkQueue(process, self.queues),
+            reports=FakeReportStore(process),
+            destinations=FakeDestinations(process, self.accounts, self.unreadable_secrets),
+        )
+        worker = Worker(process, ports)
+        process.on_death.append(lambda: self._bury_worker(worker))
+        return worker
+
+    def _bury_worker(self, worker: Worker) -> None:
+        """A process is gone with all that it was doing; another takes its place."""
+        for task in worker.tasks:
+            task.cancel()
+        self.workers[self.workers.index(worker)] = self._start_worker()
+
+    def _start_handlers(self) -> None:
+        """Hand every visible message to a worker, and sweep when it is time."""
+        while (message := self.queues.take()) is not None:
+            worker = self.chance.choice(self.workers)
+            self._start(worker, self._handle(worker, message))
+        if self.clock.monotonic() >= self._next_sweep_at:
+            self._next_sweep_at += SWEEP_SECONDS
+            if self.sweeps:
+                worker = self.chance.choice(self.workers)
+                self._start(worker, self._guarded(sweep(worker.ports)))
+
+    def _start(self, worker: Worker, work: Awaitable[None]) -> None:
+        async def run() -> None:
+            await work
+
+        task = asyncio.get_running_loop().create_task(run())
+        worker.tasks.add(task)
+        task.add_done_callback(worker.tasks.discard)
+
+    async def _handle(self, worker: Worker, message: Queued) -> None:
+        """One delivery of a message, with what the platform does when it fails."""
+        try:
+            await self.clock.sleep(self.chance.uniform(0, self.slowest_poll_seconds))
+            await self._run_step(worker, message)
+        except (ProcessDiedError, asyncio.CancelledError, BaseExceptionGroup) as error:
+            if not worker.process.is_dead:
+                self._fail(worker, message, error)
+                return
+            self.queues.put_back(message, HIDDEN_AFTER_DEATH_SECONDS)
+            self._wake.set()
+        except Exception as error:
+            self._fail(worker, message, error)
+
+    def _fail(self, worker: Worker, message: Queued, error: BaseException) -> None:
+        self.errors.append(error)
+        if message.dequeue_count < MAX_DEQUEUE_COUNT:
+            self.queues.put_back(message, HIDDEN_AFTER_ERROR_SECONDS)
+        else:
+            self._start(worker, self._guarded(bury(message.queue, message.text, worker.ports)))
+
+    async def _run_step(self, worker: Worker, message: Queued) -> None:
+        ports, text = worker.ports, message.text
+        match message.queue:
+            case Queue.PLANS:
+                await plan(parse_message(PlanMessage, text), ports, gate=worker.plan_gate)
+            case Queue.CHUNKS:
+                await deliver(parse_message(ChunkMessage, text), ports)
+            case Queue.SETTLEMENTS:
+                await settle(parse_message(SettlementMessage, text), ports)
+            case Queue.RECEIPTS:
+                await aggregate(parse_message(ReceiptsMessage, text), ports)
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        """Work without a message: what it raises is kept."""
+        try:
+            await work
+        except (ProcessDiedError, asyncio.CancelledError):
+            return
+        except Exception as error:
+            self.errors.append(error)
+
+    def _what_is_open(self) -> str:
+        open_runs = [(run.run_id, run.state, run.waiting_for) for run in self.runs() if not run.state.final]
+        return f"after {self.clock.monotonic():.0f} s: {open_runs}, {len(self.queues.messages)} messages"
+
+
+def check_limits(account: FakeActiveCampaign) -> None:
+    """No window of the account's limits was ever overfull, by the moments of arrival."""
+    bulk = [request.at for request in account.requests]
+    single = [request.at for request in account.requests if len(request.contacts) == 1]
+    assert most_in_window(bulk, 60.0) <= 100
+    assert most_in_window(single, 60.0) <= 20
+    assert most_in_window(account.arrivals, 1.0) <= 5
+
+
+def most_in_window(times: list[float], seconds: float) -> int:
+    """The most moments that any window of that length holds, its end excluded."""
+    times = sorted(times)
+    most = start = 0
+    for end, moment in enumerate(times):
+        while times[start] <= moment - seconds:
+            start += 1
+        most = max(most, end - start + 1)
+    return most
+
+
+def longest_pause(times: list[float]) -> float:
+    """The longest time between two neighbouring moments."""
+    return max((later - earlier for earlier, later in pairwise(sorted(times))), default=math.inf)
+
+
+Change = Callable[[World], None]
+
+
+def seeds(count: int) -> Iterator[int]:
+    """Seeds for tests that look at several courses of events."""
+    return iter(range(count))
