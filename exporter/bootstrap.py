@@ -23,6 +23,7 @@ from exporter.adapters.runs import BlobRunStore
 from exporter.adapters.secrets import SecretReader
 from exporter.adapters.storage import open_storage
 from exporter.adapters.telemetry import LogTelemetry
+from exporter.adapters.watermarks import BlobWatermarkStore
 from exporter.settings import Settings
 from exporter.steps.ports import Ports
 
@@ -58,6 +59,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
                 facts=BlobFactStore(documents),
                 claims=BlobClaimStore(documents, clock),
                 budgets=BlobBudgetStore(documents),
+                watermarks=BlobWatermarkStore(documents),
                 queue=StorageWorkQueue(storage.queues),
                 reports=BlobReportStore(storage.state),
                 destinations=AiohttpDestinations(session, secrets, settings.host_policy, clock),
@@ -70,7 +72,9 @@ async def _open_vault(settings: Settings, stack: AsyncExitStack) -> SecretClient
     """A client of the vault, or None where local settings hold the keys."""
     if settings.vault_url is None:
         return None
-    credential = await stack.enter_async_context(DefaultAzureCredential())
+    client_id = settings.storage.client_id
+    identity = {"managed_identity_client_id": client_id} if client_id else {}
+    credential = await stack.enter_async_context(DefaultAzureCredential(**identity))
     return await stack.enter_async_context(SecretClient(settings.vault_url, credential))
 
 

@@ -64,7 +64,7 @@ class BlobDropStore:
                     f"{ascii(source.blob)[1:-1]} was deleted before it was read; drop it again to send it",
                 ) from error
             raise StopRunError(
-                "source_changed",
+                "superseded",
                 f"{ascii(source.blob)[1:-1]} was overwritten while it was read; nothing of this version "
                 "was sent, the newer one has a run of its own",
             ) from error

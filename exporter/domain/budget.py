@@ -32,7 +32,7 @@ _BODY_GAP_SECONDS: Final = 0.35
 _LOT_SECONDS: Final = 45.0
 """No lot takes longer than this, so that its claim outlasts it."""
 _GENERAL_GAP_SECONDS: Final = 0.35
-_BUSY_GENERAL_GAP_SECONDS: Final = 1.0
+_BUSY_GENERAL_GAP_SECONDS: Final = 1.25
 _LATE_SECONDS: Final = 0.5
 _FIRST_SETTLE_SECONDS: Final = 5.0
 _SHORTEST_SETTLE_SECONDS: Final = 1.0

@@ -127,6 +127,8 @@ class Run(_Document):
     """Set once: nothing more is sent; what was accepted is still settled."""
     waiting_for: str | None = None
     waiting_since: datetime | None = None
+    next_try_at: datetime | None = None
+    """When a plan or chunk that was put back is due; the sweep leaves it alone until then."""
     settle_turn: int = 0
     """The settlement turn that may run next; 0 until the first receipt."""
     next_check_at: datetime | None = None

@@ -18,10 +18,12 @@ from exporter.domain.run import (
     PlanRecord,
     RequestCounts,
     Run,
+    RunError,
     RunReport,
     RunState,
     final_state,
 )
+from exporter.errors import StopRunError
 from exporter.steps.events import Event
 from exporter.steps.messages import ReceiptsMessage
 from exporter.steps.ports import Ports
@@ -40,6 +42,14 @@ async def aggregate(message: ReceiptsMessage, ports: Ports) -> None:
     progress = fold(record.bodies, await ports.facts.read(run.run_id))
     if progress.open_batches() or (progress.chunks_to_send() and run.stopped is None):
         return
+    try:
+        await ports.reports.write_rejects(run.run_id, _rejects(run, record, progress, ports))
+    except StopRunError as error:  # a chunk is gone: its rows can't be listed, which nobody may overlook
+        lost = RunError(code=error.code, message=str(error))
+        run = await ports.runs.update(
+            run.run_id, lambda current: current.model_copy(update={"stopped": current.stopped or lost})
+        )
+        await ports.reports.write_rejects(run.run_id, ports.plans.rejects(run.run_id, record.epoch))
     await _complete(run, record, progress, ports)
 
 
@@ -48,9 +58,7 @@ NOTHING_PLANNED = fold((), ())
 
 
 async def _complete(run: Run, record: PlanRecord | None, progress: RunProgress, ports: Ports) -> None:
-    """Write the rejects and swap the run to its final state with its report."""
-    if record is not None:
-        await ports.reports.write_rejects(run.run_id, _rejects(run, record, progress, ports))
+    """Swap the run to its final state with its report."""
     completed_at = ports.clock.now()
     won = False
 

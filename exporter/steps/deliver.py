@@ -6,18 +6,20 @@ finds the chunk's slots reserved, its claim held or its work done, and ends.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from exporter.domain.budget import Slots
 from exporter.domain.configuration import Export
 from exporter.domain.progress import Item, RunProgress, fold
 from exporter.domain.run import PlanRecord, Run, RunState
-from exporter.errors import ConfigurationError, StopRunError
+from exporter.errors import ConfigurationError, RetryLaterError, StopRunError
 from exporter.steps.accounts import Account, open_account
 from exporter.steps.events import Event
 from exporter.steps.lot import MAX_WITHOUT_RECEIPT, Lot, LotItem
 from exporter.steps.messages import ChunkMessage, Queue, ReceiptsMessage, ReservedSlots
 from exporter.steps.ports import Claim, Destination, Ports
-from exporter.steps.stop import note_waiting, stop_run
+from exporter.steps.preflight import resolve_mapping
+from exporter.steps.stop import give_way, note_waiting, stop_run
 
 CLAIM_SECONDS = 75.0
 CALL_SECONDS = 60.0
@@ -27,6 +29,7 @@ NEAR_SECONDS = 3.0
 EARLY_SECONDS = 2.5
 HELD_SECONDS = 3.0
 KEY_SECONDS = 60.0
+STALE_PLAN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +85,23 @@ async def deliver(message: ChunkMessage, ports: Ports) -> None:
             await account.return_slots(slots)
         return
     try:
+        await _look_again(run, run.export, ports)
         async with ports.destinations.open(run.connection) as destination:
             await _Delivery(run, run.export, record, account, destination, ports).go(message.chunk, slots)
     except StopRunError as error:
         await stop_run(run.run_id, error, ports)
-    except ConfigurationError as error:  # the key can't be read just now
-        await note_waiting(run.run_id, str(error), ports)
+    except (ConfigurationError, RetryLaterError) as error:  # the key, or the account, is not to be had now
+        await note_waiting(run.run_id, str(error), ports, retry_seconds=KEY_SECONDS)
         await ports.queue.send(Queue.CHUNKS, message, delay_seconds=KEY_SECONDS)
+
+
+async def _look_again(run: Run, export: Export, ports: Ports) -> None:
+    """Before the first body of a plan that has become old: are key, list and fields still there?"""
+    planned_at = run.planned_at
+    if planned_at is None or ports.clock.now() - planned_at < STALE_PLAN:
+        return
+    if run.connection is not None and not await ports.facts.read(run.run_id):
+        await resolve_mapping(export, run.connection, ports)
 
 
 @dataclass(slots=True)
@@ -139,6 +152,7 @@ class _Delivery:
                 if not arrived_with_slots:
                     await self._come_back(work.chunk)
                 return
+            await give_way(self.run, self.export.id, self.ports)
             lot = await self._send(work, slots, claim)
             await self.ports.claims.release(claim)
             if lot.stop_error is not None:

@@ -15,13 +15,15 @@ from exporter.steps.events import Event
 from exporter.steps.messages import ChunkMessage, PlanMessage, Queue, ReceiptsMessage
 from exporter.steps.ports import Claim, PlanWriter, Ports
 from exporter.steps.preflight import resolve_mapping
-from exporter.steps.stop import note_waiting, stop_run
+from exporter.steps.stop import give_way, note_waiting, stop_run
 
 CLAIM_SECONDS = 120.0
 RENEW_SECONDS = 30.0
 BUSY_SECONDS = 15.0
 """A plan that finds another under way in its process is put back for so long."""
 RETRY_SECONDS = 30.0
+HAND_OVER_SECONDS = 10.0
+"""An older run notices within 5 s that it has to stop; what it has under way then is answered soon."""
 
 
 async def plan(message: PlanMessage, ports: Ports, *, gate: asyncio.Lock) -> None:
@@ -36,19 +38,19 @@ async def plan(message: PlanMessage, ports: Ports, *, gate: asyncio.Lock) -> Non
         await _put_on_its_way(run, ports)
         return
     if gate.locked():
+        await note_waiting(run.run_id, "another plan in its process", ports, retry_seconds=BUSY_SECONDS)
         await ports.queue.send(Queue.PLANS, message, delay_seconds=BUSY_SECONDS)
         return
     async with gate:
         claim = await ports.claims.acquire(f"{run.run_id}/plan", ports.owner, CLAIM_SECONDS)
-        if not isinstance(claim, Claim):
-            await ports.queue.send(Queue.PLANS, message, delay_seconds=BUSY_SECONDS)
+        if not isinstance(claim, Claim):  # whoever has it goes on, or the sweep comes
             return
         try:
             await _plan_claimed(run, claim, ports)
         except StopRunError as error:
             await stop_run(run.run_id, error, ports)
         except RetryLaterError as error:
-            await note_waiting(run.run_id, str(error), ports)
+            await note_waiting(run.run_id, str(error), ports, retry_seconds=RETRY_SECONDS)
             await ports.queue.send(Queue.PLANS, message, delay_seconds=RETRY_SECONDS)
         finally:
             await ports.claims.release(claim)
@@ -80,6 +82,7 @@ async def _plan_claimed(run: Run, claim: Claim, ports: Ports) -> None:
         chunks=len(record.bodies),
     )
     _judge(record, export.tolerated_reject_percentage)
+    took_over = await _supersede_older(run, export.id, ports)
     planned_at = ports.clock.now()
     run = await ports.runs.update(
         run.run_id,
@@ -97,7 +100,25 @@ async def _plan_claimed(run: Run, claim: Claim, ports: Ports) -> None:
             )
         ),
     )
-    await _put_on_its_way(run, ports)
+    await _put_on_its_way(run, ports, delay_seconds=HAND_OVER_SECONDS if took_over else 0.0)
+
+
+async def _supersede_older(run: Run, export_id: str, ports: Ports) -> bool:
+    """Let an older run of the same export and segment give way; True if one was still going on.
+
+    Raises StopRunError("superseded") when it is this run that is older.
+    """
+    before = await give_way(run, export_id, ports)
+    if before is None or before.run_id == run.run_id:
+        return False
+    try:
+        return await stop_run(
+            before.run_id,
+            StopRunError("superseded", f"a newer drop of the segment took over, as run {run.run_id}"),
+            ports,
+        )
+    except StopRunError:  # the older run is not kept any more
+        return False
 
 
 async def _read_under_claim(run: Run, mapping: ContactMapping, claim: Claim, ports: Ports) -> PlanRecord:
@@ -171,9 +192,11 @@ def _judge(record: PlanRecord, tolerated_percentage: float) -> None:
         )
 
 
-async def _put_on_its_way(run: Run, ports: Ports) -> None:
+async def _put_on_its_way(run: Run, ports: Ports, *, delay_seconds: float = 0.0) -> None:
     """Queue what follows a plan; repeating it is harmless."""
     if run.sendable and run.state is RunState.DELIVERING:
-        await ports.queue.send(Queue.CHUNKS, ChunkMessage(run_id=run.run_id, chunk=0))
+        await ports.queue.send(
+            Queue.CHUNKS, ChunkMessage(run_id=run.run_id, chunk=0), delay_seconds=delay_seconds
+        )
     else:
         await ports.queue.send(Queue.RECEIPTS, ReceiptsMessage(run_id=run.run_id))

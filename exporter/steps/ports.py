@@ -14,6 +14,7 @@ from exporter.domain.facts import Fact
 from exporter.domain.reject import Reject
 from exporter.domain.run import PlanRecord, Run
 from exporter.domain.verdict import BatchStatus, Verdict
+from exporter.domain.watermark import Watermark
 from exporter.steps.events import Event
 from exporter.steps.messages import Message, Queue
 
@@ -99,7 +100,7 @@ class DropStore(Protocol):
     def read(self, source: Source) -> Iterator[bytes]:
         """The blob's bytes in blocks; blocking, for a thread of its own.
 
-        Raises StopRunError("source_changed") when it was overwritten since, ("source_gone") when deleted.
+        Raises StopRunError("superseded") when it was overwritten since, ("source_gone") when deleted.
         """
 
     async def record(self, record: DropRecord) -> bool:
@@ -213,6 +214,13 @@ class BudgetStore(Protocol):
         """The budget as it is now, empty when there is none."""
 
 
+class WatermarkStore(Protocol):
+    """The newest planned snapshot of each export and segment."""
+
+    async def advance(self, export_id: str, segment: str, mark: Watermark) -> Watermark | None:
+        """Put the mark where it is the newest; what stood there before comes back."""
+
+
 class WorkQueue(Protocol):
     """The queues."""
 
@@ -265,6 +273,7 @@ class Ports:
     facts: FactStore
     claims: ClaimStore
     budgets: BudgetStore
+    watermarks: WatermarkStore
     queue: WorkQueue
     reports: ReportStore
     destinations: Destinations

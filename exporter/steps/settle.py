@@ -15,12 +15,12 @@ from exporter.domain.facts import BatchEnd, Fact, Mask, Outcome, Tally, mask_of,
 from exporter.domain.progress import OpenBatch, RunProgress, fold
 from exporter.domain.run import PlanRecord, Run
 from exporter.domain.verdict import BatchState, BatchStatus, Verdict, VerdictKind
-from exporter.errors import ConfigurationError
+from exporter.errors import ConfigurationError, StopRunError
 from exporter.steps.accounts import Account, open_account
 from exporter.steps.events import Event
 from exporter.steps.messages import ChunkMessage, Queue, ReceiptsMessage, SettlementMessage
 from exporter.steps.ports import Destination, Ports
-from exporter.steps.stop import note_waiting
+from exporter.steps.stop import note_waiting, stop_run
 
 TURN_SECONDS = 30.0
 NEAR_SECONDS = 2.0
@@ -29,6 +29,9 @@ MOST_AHEAD = 8
 """So many questions are reserved at once while answers keep being final."""
 PATIENCE_SECONDS = 60.0
 """A batch that is so much older than usual no longer holds up the next one."""
+SHORTEST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 600.0
+"""Between two turns while questions are refused: growing from the one to the other."""
 LOST_SECONDS = 15 * 60.0
 UNSETTLED_SECONDS = 24 * 3600.0
 IDLE_SECONDS = 15.0
@@ -111,7 +114,9 @@ class _Turn:
                 return moments[0] - self._now()
             all_final = await self._ask_in_order(ready, moments, usual, destination)
             if self.waiting_for:
-                return max(1.0, (await self.account.load()).hold_until - self._now())
+                age = self._now() - waiting[0].accepted_at
+                held = (await self.account.load()).hold_until - self._now()
+                return max(held, min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, age / 8)))
             ahead = min(MOST_AHEAD, 2 * len(moments)) if all_final else 1
             settled = {outcome.batch_id for outcome in self._outcomes}
             waiting = [
@@ -130,7 +135,7 @@ class _Turn:
             self._asked += 1
             answer = await destination.batch_status(batch.batch_id)
             if isinstance(answer, Verdict):
-                await self._note_failed_question(answer)
+                await self._note_failed_question(batch, answer)
                 return False
             if not await self._take(batch, answer, usual):
                 return False
@@ -142,7 +147,12 @@ class _Turn:
         age = now - batch.accepted_at
         if status.state.final:
             self._note_sample(batch, age, usual)
-            failed = await self._failed_positions(batch, status) if status.failures else 0
+            try:
+                failed = await self._failed_positions(batch, status) if status.failures else 0
+            except StopRunError as error:  # the chunk is gone: whom the answer names can't be told
+                await stop_run(self.run.run_id, error, self.ports)
+                self._end(batch, BatchEnd.UNSETTLED)
+                return True
             self._end(batch, _ENDS[status.state], failed)
             return True
         if status.state is BatchState.NOT_YET and age > LOST_SECONDS:
@@ -198,8 +208,13 @@ class _Turn:
             [p for p in positions_of(batch.part) if contacts[p]["email"].strip().lower() in failures]
         )
 
-    async def _note_failed_question(self, verdict: Verdict) -> None:
-        """A question that was not answered holds the account or waits for a person; the batch stays open."""
+    async def _note_failed_question(self, batch: OpenBatch, verdict: Verdict) -> None:
+        """A question that was not answered holds the account or waits for a person.
+
+        The batch stays open until then, or until a day has passed.
+        """
+        if self._now() - batch.accepted_at > UNSETTLED_SECONDS:
+            self._end(batch, BatchEnd.UNSETTLED)
         if verdict.kind is VerdictKind.THROTTLED:
             self._throttled += 1
             await self.account.note_throttle(verdict)

@@ -1,18 +1,27 @@
 """Stopping a run: nothing more is sent; what was accepted is still settled and counted."""
 
+from datetime import timedelta
+
 from exporter.domain.run import Run, RunError, RunState
+from exporter.domain.watermark import Watermark
 from exporter.errors import StopRunError
 from exporter.steps.events import Event
 from exporter.steps.messages import Queue, ReceiptsMessage
 from exporter.steps.ports import Ports
 
 
-async def stop_run(run_id: str, error: StopRunError, ports: Ports) -> None:
-    """Stop a run with its reason (the first one stays) and let the aggregator see whether it is over."""
+async def stop_run(run_id: str, error: StopRunError, ports: Ports) -> bool:
+    """Stop a run with its reason and let the aggregator see whether it is over.
+
+    The first reason stays. Returns whether the run was going on until now.
+    """
     reason = RunError(code=error.code, message=str(error))
+    was_going_on = False
 
     def change(run: Run) -> Run:
-        if run.state.final or run.stopped is not None:
+        nonlocal was_going_on
+        was_going_on = not run.state.final and run.stopped is None
+        if not was_going_on:
             return run
         return run.model_copy(
             update={
@@ -25,17 +34,40 @@ async def stop_run(run_id: str, error: StopRunError, ports: Ports) -> None:
         )
 
     await ports.runs.update(run_id, change)
-    ports.telemetry.event(Event.RUN_STOPPED, run_id=run_id, code=error.code)
+    if was_going_on:
+        ports.telemetry.event(Event.RUN_STOPPED, run_id=run_id, code=error.code)
     await ports.queue.send(Queue.RECEIPTS, ReceiptsMessage(run_id=run_id))
+    return was_going_on
 
 
-async def note_waiting(run_id: str, waiting_for: str | None, ports: Ports) -> Run:
-    """Write into the run what it waits for, and since when; None when it goes on."""
+async def give_way(run: Run, export_id: str, ports: Ports) -> Watermark | None:
+    """Claim to be the newest run of its export and segment; returns whose mark stood there before.
+
+    Raises StopRunError("superseded") when a newer drop has been planned.
+    """
+    mark = Watermark.of(run)
+    before = await ports.watermarks.advance(export_id, run.segment, mark)
+    if before is not None and before.newer_than(mark):
+        raise StopRunError("superseded", f"a newer drop of the segment took over, as run {before.run_id}")
+    return before
+
+
+async def note_waiting(
+    run_id: str, waiting_for: str | None, ports: Ports, *, retry_seconds: float | None = None
+) -> Run:
+    """Write into the run what it waits for, and since when; None when it goes on.
+
+    With `retry_seconds` a message that tries again is under way until then.
+    """
+    now = ports.clock.now()
+    update: dict[str, object] = {"waiting_for": waiting_for}
+    if retry_seconds is not None:
+        update["next_try_at"] = now + timedelta(seconds=retry_seconds)
 
     def change(run: Run) -> Run:
-        if run.state.final or run.waiting_for == waiting_for:
+        if run.state.final or (run.waiting_for == waiting_for and retry_seconds is None):
             return run
-        since = ports.clock.now() if waiting_for else None
-        return run.model_copy(update={"waiting_for": waiting_for, "waiting_since": since})
+        since = (run.waiting_since or now) if waiting_for else None
+        return run.model_copy(update={**update, "waiting_since": since})
 
     return await ports.runs.update(run_id, change)

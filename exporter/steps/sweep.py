@@ -49,7 +49,8 @@ async def _look_after(run: Run, ports: Ports) -> None:
 
 
 async def _look_after_plan(run: Run, ports: Ports) -> None:
-    if _overdue(run.ordered_at, ports) and await ports.claims.free(f"{run.run_id}/plan"):
+    due = run.next_try_at or run.ordered_at
+    if _overdue(due, ports) and await ports.claims.free(f"{run.run_id}/plan"):
         await _restart(run, Queue.PLANS, PlanMessage(run_id=run.run_id), ports)
 
 
@@ -80,7 +81,8 @@ async def _look_after_chunks(run: Run, ports: Ports) -> None:
 
 def _last_moved_at(run: Run, progress: RunProgress) -> datetime:
     """When the run last moved, as far as its document and its facts show."""
-    moments = [moment for moment in (run.ordered_at, run.started_at, run.planned_at) if moment]
+    known = (run.ordered_at, run.started_at, run.planned_at, run.next_try_at)
+    moments = [moment for moment in known if moment]
     return max([*moments, datetime.fromtimestamp(progress.last_fact_at, UTC)])
 
 
@@ -89,6 +91,10 @@ def _overdue(since: datetime | None, ports: Ports) -> bool:
 
 
 async def _restart(run: Run, queue: Queue, message: Message, ports: Ports) -> None:
+    """Put a message, and leave the run alone until that should have shown."""
+    now = ports.clock.now()
+    due = "next_check_at" if queue is Queue.SETTLEMENTS else "next_try_at"
+    await ports.runs.update(run.run_id, lambda current: current.model_copy(update={due: now}))
     await ports.queue.send(queue, message)
     ports.telemetry.event(Event.RUN_RESTARTED, run_id=run.run_id, export_id=run.export_id, queue=queue.value)
 

@@ -28,7 +28,7 @@ class FakeDropStore:
         if found is None:
             raise StopRunError("source_gone", "the file was deleted before it was read")
         if found[0].etag != source.etag:
-            raise StopRunError("source_changed", "the file was overwritten while it was read")
+            raise StopRunError("superseded", "the file was overwritten while it was read")
         yield found[1]
 
     async def record(self, record: DropRecord) -> bool:

@@ -50,6 +50,7 @@ from tests.fakes.reports import FakeReportStore
 from tests.fakes.runs import FakeRunStore
 from tests.fakes.storage import FakeStorage, Process, ProcessDiedError
 from tests.fakes.telemetry import FakeTelemetry
+from tests.fakes.watermarks import FakeWatermarkStore
 
 HIDDEN_AFTER_DEATH_SECONDS: Final = 600.0
 HIDDEN_AFTER_ERROR_SECONDS: Final = 30.0
@@ -199,6 +200,7 @@ class World:
             facts=FakeFactStore(process),
             claims=FakeClaimStore(process),
             budgets=FakeBudgetStore(process),
+            watermarks=FakeWatermarkStore(process),
             queue=FakeWorkQueue(process, self.queues),
             reports=FakeReportStore(process),
             destinations=FakeDestinations(process, self.accounts, self.unreadable_secrets),

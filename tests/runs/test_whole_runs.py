@@ -241,3 +241,21 @@ def test_neither_people_nor_keys_are_in_the_log(site: Site) -> None:
     assert report["run_id"] in log
     for canary in ("secret-domain", "not-an-address", "Canaria", "Birdwood", "4712345678", KEY):
         assert canary not in log
+
+
+def test_a_newer_drop_takes_over_and_its_values_hold(site: Site) -> None:
+    site.apply({"id": "newer"})
+    old = site.file("newer.csv", [f"new{i}@example.org,Old,Name,,," for i in range(300)])
+    site.run("drop", str(old), "--segment", "newer")
+    new = site.file("newer.csv", [f"new{i}@example.org,New,Name,,," for i in range(300)])
+
+    (report,) = site.drop("newer", new).document
+
+    assert report["state"] == "succeeded"
+    states = {
+        run["run_id"]: run["state"] for run in site.run("run", "list").document if run["segment"] == "newer"
+    }
+    assert states.pop(report["run_id"]) == "succeeded"
+    assert set(states.values()) <= {"superseded", "succeeded", "failed"}
+    names = {c["first_name"] for address, c in site.simulator.contacts().items() if address.startswith("new")}
+    assert names == {"New"}

@@ -110,7 +110,7 @@ async def test_a_drop_is_read_only_in_the_version_that_was_seen(ground: Ground) 
     await drops.put("vip/a.csv", [b"Email\nb@example.org\n"])
     with pytest.raises(StopRunError) as changed:
         await asyncio.to_thread(lambda: list(drops.read(seen)))
-    assert changed.value.code == "source_changed"
+    assert changed.value.code == "superseded"
 
     await ground.storage.landing.delete_blob("vip/a.csv")
     with pytest.raises(StopRunError) as gone:
