@@ -132,6 +132,13 @@ class Documents:
         except ResourceNotFoundError:
             return
 
+    async def clear(self, name: str) -> None:
+        """Delete a document whatever it holds; nothing happens when there is none."""
+        try:
+            await self._container.delete_blob(name)
+        except ResourceNotFoundError:
+            return
+
     async def names(self, prefix: str) -> list[tuple[str, str]]:
         """Names and ETags of the documents below a prefix."""
         return [(blob.name, blob.etag) async for blob in self._container.list_blobs(name_starts_with=prefix)]

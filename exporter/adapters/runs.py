@@ -8,14 +8,21 @@ from exporter.errors import StopRunError
 
 
 class BlobRunStore:
-    """One small document a run, swapped by ETag."""
+    """One small document a run, swapped by ETag; a mark beside it says that the run is not over.
+
+    Whoever orders a run again, after a crash in between, makes the mark as well; a mark that is left
+    behind is cleared by the next look.
+    """
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
     async def create(self, run: Run) -> bool:
         """Write a new run; False when it exists already."""
-        return await self._documents.create(_name(run.run_id), _encode(run))
+        created = await self._documents.create(_name(run.run_id), _encode(run))
+        if not run.state.final:
+            await self._documents.create(_mark(run.run_id), b"")
+        return created
 
     async def load(self, run_id: str) -> Run | None:
         """The run as it is now."""
@@ -37,6 +44,8 @@ class BlobRunStore:
         await self._documents.swap(_name(run_id), swap)
         if latest is None:
             raise StopRunError("run_gone", f"run {run_id} is not kept any more")
+        if latest.state.final:
+            await self._documents.clear(_mark(run_id))
         return latest
 
     async def all(self) -> AsyncIterator[Run]:
@@ -45,6 +54,23 @@ class BlobRunStore:
         async for _, document in self._documents.read_many(names):
             if document.etag:
                 yield _decode(document)
+
+    async def open(self) -> AsyncIterator[Run]:
+        """The runs that are not over."""
+        for name, _ in await self._documents.names(_MARKS):
+            run_id = name.removeprefix(_MARKS)
+            run = await self.load(run_id)
+            if run is None or run.state.final:
+                await self._documents.clear(name)
+            else:
+                yield run
+
+
+_MARKS = "open-runs/"
+
+
+def _mark(run_id: str) -> str:
+    return f"{_MARKS}{run_id}"
 
 
 def _name(run_id: str) -> str:

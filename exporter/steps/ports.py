@@ -131,6 +131,9 @@ class RunStore(Protocol):
     def all(self) -> AsyncIterator[Run]:
         """Every run that is kept, in no order."""
 
+    def open(self) -> AsyncIterator[Run]:
+        """The runs that are not over, in no order; costs nothing for those that are."""
+
 
 class PlanWriter(Protocol):
     """Takes a plan's parts as they come; blocking, for the planning thread."""

@@ -29,9 +29,8 @@ OLDEST_DROP = timedelta(hours=48)
 
 async def sweep(ports: Ports) -> None:
     """Look at every open run and at the newest drop of every segment."""
-    async for run in ports.runs.all():
-        if not run.state.final:
-            await _look_after(run, ports)
+    async for run in ports.runs.open():
+        await _look_after(run, ports)
     for blob in await _unannounced(ports):
         await receive(blob, ports, announced=False)
 

@@ -37,6 +37,11 @@ class FakeRunStore:
         for name in await self._process.names("runs/"):
             yield Run.model_validate_json((await self._process.read(name)).data)
 
+    async def open(self) -> AsyncIterator[Run]:
+        async for run in self.all():
+            if not run.state.final:
+                yield run
+
 
 def _name(run_id: str) -> str:
     return f"runs/{run_id}.json"

@@ -95,6 +95,10 @@ async def test_a_run_is_created_once_and_swapped(ground: Ground) -> None:
     assert loaded is not None
     assert loaded.state is RunState.PLANNING
     assert [found.run_id async for found in runs.all()] == [RUN]
+    assert [found.run_id async for found in runs.open()] == [RUN]
+    await runs.update(RUN, lambda current: current.model_copy(update={"state": RunState.FAILED}))
+    assert [found.run_id async for found in runs.open()] == []
+    assert [found.run_id async for found in runs.all()] == [RUN]
     with pytest.raises(StopRunError):
         await runs.update("f" * 32, lambda current: current)
 
