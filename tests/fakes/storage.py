@@ -69,6 +69,7 @@ class Process:
         self._check()
         if self.write_count == self.dies_before_write:
             self.die()
+            raise ProcessDiedError(self.owner)
         self.write_count += 1
         await self.operate()
 
@@ -77,7 +78,6 @@ class Process:
         self.is_dead = True
         for end in self.on_death:
             end()
-        raise ProcessDiedError(self.owner)
 
     def _check(self) -> None:
         if self.is_dead:

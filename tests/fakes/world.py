@@ -122,22 +122,35 @@ class World:
         """The event of a blob's arrival."""
         await receive(blob, self.workers[0].ports)
 
-    async def until_quiet(self, *, hours: float = 6.0) -> None:
-        """Let the workers work until every run is over and every message is gone."""
+    async def until_quiet(self, *, hours: float = 6.0, until: float = math.inf) -> None:
+        """Let the workers work until every run is over and every message is gone, or until a moment."""
         ends_at = self.clock.monotonic() + 3600 * hours
-        while True:
-            self._start_handlers()
-            running = {task for worker in self.workers for task in worker.tasks}
-            if not running and not self.queues.messages and self._all_runs_are_over():
+        while self.clock.monotonic() < until:
+            if not await self.step(until=min(until, ends_at)):
                 break
             assert self.clock.monotonic() < ends_at, self._what_is_open()
-            self._wake.clear()
-            waking = asyncio.ensure_future(self._wake.wait())
-            timeout = min(self.queues.next_visible_at(), self._next_sweep_at, ends_at) - self.clock.monotonic()
-            await asyncio.wait(
-                {*running, waking}, timeout=max(0.0, timeout), return_when=asyncio.FIRST_COMPLETED
-            )
-            waking.cancel()
+
+    async def step(self, *, until: float = math.inf) -> bool:
+        """Let the workers work until something happens; False when nothing is left to do."""
+        self._start_handlers()
+        running = {task for worker in self.workers for task in worker.tasks}
+        if not running and not self.queues.messages and self._all_runs_are_over():
+            return False
+        self._wake.clear()
+        waking = asyncio.ensure_future(self._wake.wait())
+        timeout = min(self.queues.next_visible_at(), self._next_sweep_at, until) - self.clock.monotonic()
+        await asyncio.wait({*running, waking}, timeout=max(0.0, timeout), return_when=asyncio.FIRST_COMPLETED)
+        waking.cancel()
+        return True
+
+    def kill_after(self, worker: Worker, seconds: float) -> None:
+        """Let a worker's process die at a moment, whatever it is doing."""
+
+        def kill() -> None:
+            if not worker.process.is_dead:
+                worker.process.die()
+
+        asyncio.get_running_loop().call_later(seconds, kill)
 
     def runs(self) -> list[Run]:
         """All runs as they lie in storage, oldest first."""
@@ -180,7 +193,7 @@ class World:
 
     def _all_runs_are_over(self) -> bool:
         runs = self.runs()
-        if not self.announces and len({name for name in self.landed}) > len(runs):
+        if not self.announces and len(self.landed) > len(runs):
             return False
         return all(run.state.final for run in runs)
 

@@ -1,0 +1,190 @@
+"""Accepted is not done: each batch is followed to its end, and failures find their rows."""
+
+import pytest
+
+from exporter.domain.run import RunState
+from tests.builders import a_connection, addresses, an_export
+from tests.fakes.activecampaign import FakeActiveCampaign, answer
+from tests.fakes.world import World
+
+DAY_SECONDS = 24 * 3600.0
+
+
+async def a_world(**export: object) -> tuple[World, FakeActiveCampaign]:
+    """One connection and one export."""
+    world = World()
+    return world, await world.connect(a_connection(), an_export(**export))
+
+
+async def test_an_address_that_fails_there_is_refused_with_its_source_and_row() -> None:
+    world, account = await a_world()
+    account.failing = frozenset({"ann7@example.org"})
+
+    await world.drop(addresses(300))
+    await world.until_quiet()
+
+    report = world.report()
+    assert report.state is RunState.SUCCEEDED
+    assert (report.counts.delivered, report.counts.refused) == (299, 1)
+    assert [(reject["source"], reject["row"], reject["reason"], reject["email"]) for reject in world.rejects()] == [
+        ("vip/monday.csv", "8", "failed_in_activecampaign", "ann7@example.org")
+    ]
+    assert report.reasons == {"failed_in_activecampaign": 1}
+    world.check_promises()
+
+
+@pytest.mark.parametrize("naming", ["all", "first", "neighbours", "nobody"])
+async def test_a_refused_contact_never_costs_the_others(naming: str) -> None:
+    world, account = await a_world()
+    account.naming = naming
+    account.refused = frozenset({"ann7@example.org", "ann200@example.org"})
+
+    await world.drop(addresses(300))
+    await world.until_quiet()
+
+    report = world.report()
+    assert (report.counts.delivered, report.counts.refused) == (298, 2)
+    assert [(reject["row"], reject["reason"]) for reject in world.rejects()] == [
+        ("8", "refused_by_activecampaign"),
+        ("201", "refused_by_activecampaign"),
+    ]
+    assert account.contacts.keys() == set(addresses(300)) - account.refused
+    assert len(account.requests) <= (4 if naming == "all" else 60)
+    assert account.throttled_count == 0
+    world.check_promises()
+
+
+async def test_a_body_of_which_nobody_is_wanted_is_refused_to_the_last_contact() -> None:
+    world, account = await a_world()
+    account.refused = frozenset(addresses(30))
+
+    await world.drop(addresses(30))
+    await world.until_quiet()
+
+    report = world.report()
+    assert report.state is RunState.FAILED
+    assert report.counts.refused == 30
+    assert account.throttled_count == 0
+    world.check_promises()
+
+
+@pytest.mark.parametrize("end", ["failed", "interrupted"])
+async def test_a_batch_that_ends_badly_is_sent_again_without_automations(end: str) -> None:
+    world, account = await a_world(automations=True)
+    account.end_of = lambda number: end if number == 0 else "completed"
+
+    await world.drop(addresses(300))
+    await world.until_quiet()
+
+    report = world.report()
+    assert report.state is RunState.SUCCEEDED
+    assert report.counts.delivered == 300
+    assert [request.exclude_automations for request in account.requests] == [False, False, True]
+    assert report.automations_withheld == len(account.requests[0].contacts)
+    world.check_promises()
+
+
+async def test_a_batch_that_always_fails_is_given_up_after_six_tries() -> None:
+    world, account = await a_world()
+    account.end_of = lambda number: "failed"
+
+    await world.drop(addresses(10))
+    await world.until_quiet()
+
+    report = world.report()
+    assert len(account.requests) == 6
+    assert (report.state, report.counts.undelivered) == (RunState.FAILED, 10)
+    assert {reject["reason"] for reject in world.rejects()} == {"undelivered"}
+    world.check_promises()
+
+
+async def test_a_batch_that_is_not_known_a_quarter_of_an_hour_later_is_sent_again_once() -> None:
+    world, account = await a_world()
+    account.end_of = lambda number: "lost" if number == 0 else "completed"
+
+    await world.drop(addresses(10))
+    await world.until_quiet()
+
+    assert [round(request.at / 60) for request in account.requests] == [0, 15]
+    assert world.report().counts.delivered == 10
+    world.check_promises()
+
+
+async def test_a_batch_that_is_lost_twice_is_given_up() -> None:
+    world, account = await a_world()
+    account.end_of = lambda number: "lost"
+
+    await world.drop(addresses(10))
+    await world.until_quiet()
+
+    assert len(account.requests) == 2
+    assert world.report().counts.undelivered == 10
+    world.check_promises()
+
+
+@pytest.mark.usefixtures("two_contacts_a_body")
+async def test_a_batch_that_is_stuck_for_a_day_ends_the_run_partly_failed_and_is_not_sent_again() -> None:
+    world, account = await a_world()
+    account.end_of = lambda number: "stuck" if number == 2 else "completed"
+
+    await world.drop(addresses(20))
+    await world.until_quiet(hours=30)
+
+    report = world.report()
+    assert report.state is RunState.PARTLY_FAILED
+    assert (report.counts.delivered, report.counts.undelivered) == (18, 2)
+    assert len(account.requests) == 10
+    assert report.completed_at is not None
+    assert DAY_SECONDS <= (report.completed_at - world.run().ordered_at).total_seconds() < DAY_SECONDS + 1200
+    world.check_promises()
+
+
+@pytest.mark.usefixtures("two_contacts_a_body")
+async def test_a_batch_that_is_stuck_is_asked_about_with_growing_pauses() -> None:
+    world, account = await a_world()
+    account.end_of = lambda number: "stuck" if number == 2 else "completed"
+
+    await world.drop(addresses(20))
+    await world.until_quiet(hours=30)
+
+    assert len([at for at, _ in account.questions if at > 3600]) <= 24 * 60
+
+
+@pytest.mark.usefixtures("two_contacts_a_body")
+async def test_a_batch_whose_status_makes_no_sense_ends_the_run_after_a_day_and_holds_up_nobody() -> None:
+    world = World()
+    account = await world.connect(a_connection(), an_export("vip"), an_export("news"))
+    account.question = lambda batch_id: (
+        answer(200, {"status": "sideways"}) if batch_id == "batch-000002" else None
+    )
+
+    await world.drop(addresses(20))
+    await world.clock.sleep(3600)
+    await world.drop(addresses(200, "bo"), "news/monday.csv")
+    await world.until_quiet(hours=30)
+
+    first, second = sorted(world.runs(), key=lambda run: run.ordered_at)
+    assert first.report is not None
+    assert first.report.counts.undelivered == 2
+    assert second.completed_at is not None
+    assert (second.completed_at - second.ordered_at).total_seconds() < 900
+    world.check_promises()
+
+
+@pytest.mark.usefixtures("two_contacts_a_body")
+@pytest.mark.parametrize("settle_seconds", [1.0, 20.0, 90.0])
+async def test_few_questions_are_enough_however_long_batches_take(settle_seconds: float) -> None:
+    world, account = await a_world()
+    account.settle_seconds = settle_seconds
+
+    await world.drop(addresses(1200))
+    await world.until_quiet()
+
+    report = world.report()
+    assert report.counts.delivered == 1200
+    assert report.requests.status <= 1.2 * 600
+    last_accepted_at = account.requests[-1].at
+    assert report.completed_at is not None
+    elapsed = (report.completed_at - world.run().ordered_at).total_seconds()
+    assert elapsed - last_accepted_at < settle_seconds + 120
+    world.check_promises()
