@@ -225,6 +225,12 @@ def reserve_general(
     return replace(budget, general=(*budget.general, *times)), tuple(times)
 
 
+def return_general(budget: AccountBudget, moments: tuple[float, ...]) -> AccountBudget:
+    """Give back moments that were reserved by `reserve_general` and will not be used."""
+    unused = set(moments)
+    return replace(budget, general=tuple(t for t in budget.general if t not in unused))
+
+
 def hold(budget: AccountBudget, until: float, reason: str) -> AccountBudget:
     """Nobody on the account sends before `until`; a longer hold that is in force stays."""
     if until <= budget.hold_until:
@@ -266,8 +272,8 @@ def rebuilt(pace: Pace, now: float) -> AccountBudget:
 
 
 def _forget_the_past(budget: AccountBudget, pace: Pace, now: float) -> AccountBudget:
-    """Drop what no window can see any more."""
-    horizon = now - pace.window_seconds
+    """Drop what no window, and no gap, can see any more."""
+    horizon = now - max(pace.window_seconds, pace.body_gap_seconds)
     return replace(
         budget,
         bulk=tuple(slots for slots in budget.bulk if slots.end > horizon),

@@ -123,12 +123,16 @@ class _BodyFacts:
             self.unknown.add(fact)
         else:
             known_refusal = self.invalid.get(fact.part)
-            if known_refusal is None or (fact.at, fact.epoch) < (known_refusal.at, known_refusal.epoch):
+            if known_refusal is None or _refusal_key(fact) < _refusal_key(known_refusal):
                 self.invalid[fact.part] = fact
 
 
-def _end_key(outcome: Outcome) -> tuple[int, float]:
-    return _END_RANK[outcome.end], outcome.at
+def _end_key(outcome: Outcome) -> tuple[int, float, Mask]:
+    return _END_RANK[outcome.end], outcome.at, outcome.failed
+
+
+def _refusal_key(receipt: Receipt) -> tuple[float, int, tuple[tuple[int, str], ...]]:
+    return receipt.at, receipt.epoch, receipt.named
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +192,13 @@ class RunProgress:
     def open_batches(self) -> list[OpenBatch]:
         """Accepted batches without a final state, oldest first."""
         batches = [batch for body in self for batch in body.open_batches]
-        return sorted(batches, key=lambda batch: (batch.accepted_at, batch.chunk, batch.body))
+        return sorted(batches, key=lambda batch: (batch.accepted_at, batch.batch_id))
 
 
 def fold(contact_counts: Sequence[Sequence[int]], facts: Iterable[Fact]) -> RunProgress:
     """Fold facts over the plan; `contact_counts[chunk][body]` is what the plan fixed.
 
-    Facts about bodies that the plan does not have raise IndexError: the storage is damaged.
+    Facts about bodies that the plan does not have are left out.
     """
     by_body: defaultdict[tuple[int, int], _BodyFacts] = defaultdict(_BodyFacts)
     tallies: dict[str, Tally] = {}
@@ -226,7 +230,7 @@ def _fold_body(chunk: int, number: int, count: int, facts: _BodyFacts) -> BodyPr
     everyone = whole(count)
     delivered = failed = in_flight = accepted = with_automations = 0
     open_batches = []
-    for batch_id, receipt in facts.accepted.items():
+    for batch_id, receipt in sorted(facts.accepted.items()):
         accepted |= receipt.part
         outcome = facts.ends.get(batch_id)
         if outcome is None:
@@ -245,24 +249,25 @@ def _fold_body(chunk: int, number: int, count: int, facts: _BodyFacts) -> BodyPr
         for position, words in sorted(refused_whole.items())
         if not (delivered | failed) >> position & 1
     ]
-    closed = delivered | mask_of([refusal.position for refusal in refusals]) | in_flight
+    answered = delivered | mask_of([refusal.position for refusal in refusals])
+    closed = answered | in_flight
     items = []
     undelivered = []
-    for leaf in leaves:
+    for leaf, named in leaves:
         if not leaf & ~closed:
             continue
         item, given_up = _next_try(chunk, number, leaf, facts)
         if item is not None:
             items.append(item)
-        else:
+        else:  # whoever was named shares the fate of the rest, which nothing proves right or wrong
             undelivered += [
-                Refusal(p, RejectReason.UNDELIVERED, given_up) for p in positions_of(leaf & ~closed)
+                Refusal(p, RejectReason.UNDELIVERED, given_up) for p in positions_of((leaf | named) & ~closed)
             ]
     return BodyProgress(
         contact_count=count,
         delivered=delivered,
         withheld=delivered & ~with_automations,
-        in_flight=in_flight & ~delivered,
+        in_flight=in_flight & ~answered,
         refusals=tuple(refusals),
         undelivered=tuple(undelivered),
         items=tuple(items),
@@ -272,8 +277,10 @@ def _fold_body(chunk: int, number: int, count: int, facts: _BodyFacts) -> BodyPr
     )
 
 
-def _split(group: Mask, facts: _BodyFacts) -> tuple[list[Mask], dict[int, str]]:
+def _split(group: Mask, facts: _BodyFacts) -> tuple[list[tuple[Mask, Mask]], dict[int, str]]:
     """How a body must be sent after its refusals: the parts, and who is refused for good.
+
+    Each part comes with those who were named and taken out of it.
 
     The contacts named in a refusal are taken out and the rest is sent; they count as refused once the
     rest was accepted, which proves that the right ones were named. If the rest is refused as well, or
@@ -281,17 +288,18 @@ def _split(group: Mask, facts: _BodyFacts) -> tuple[list[Mask], dict[int, str]]:
     """
     refusal = facts.invalid.get(group)
     if refusal is None:
-        return [group], {}
+        return [(group, 0)], {}
     if group.bit_count() == 1:
         position = group.bit_length() - 1
         words = dict(refusal.named).get(position, refusal.detail)
         return [], {position: words}
     named = {position: words for position, words in refusal.named if group >> position & 1}
-    rest = group & ~mask_of(list(named))
+    taken_out = mask_of(list(named))
+    rest = group & ~taken_out
     if named and rest and rest not in facts.invalid:
         if any(receipt.part == rest for receipt in facts.accepted.values()):
-            return [rest], named
-        return [rest], {}
+            return [(rest, 0)], named
+        return [(rest, taken_out)], {}
     half = positions_of(group)[: group.bit_count() // 2]
     first, first_refused = _split(mask_of(half), facts)
     second, second_refused = _split(group & ~mask_of(half), facts)

@@ -75,6 +75,11 @@ class Account:
         await self._update(change)
         return times
 
+    async def return_general(self, moments: tuple[float, ...]) -> None:
+        """Give back moments that will not be used."""
+        if moments:
+            await self._update(lambda budget: rules.return_general(budget, moments))
+
     async def wait_until(self, moment: float) -> None:
         """Sleep until a moment (seconds since the epoch)."""
         while (missing := moment - self._now()) > 0:

@@ -104,15 +104,18 @@ class _Turn:
         ahead = 1
         while waiting:
             due = self._due_at(waiting[0], usual)
-            wait = due - self._now()
+            wait = max(0.0, due - self._now())
             if wait > NEAR_SECONDS or self.ports.clock.monotonic() + wait > ends_at:
                 return wait
             await self.account.wait_until(due)
             ready = [batch for batch in waiting if self._due_at(batch, usual) <= self._now()]
             moments = await self.account.reserve_general(min(ahead, len(ready)))
             if moments[0] - self._now() > NEAR_SECONDS:
+                await self.account.return_general(moments)
                 return moments[0] - self._now()
+            asked_before = self._asked
             all_final = await self._ask_in_order(ready, moments, usual, destination)
+            await self.account.return_general(moments[self._asked - asked_before :])
             if self.waiting_for:
                 age = self._now() - waiting[0].accepted_at
                 held = (await self.account.load()).hold_until - self._now()
