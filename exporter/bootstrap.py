@@ -38,11 +38,16 @@ class App:
 
 
 @asynccontextmanager
-async def open_app(settings: Settings) -> AsyncIterator[App]:
-    """Everything wired for real; containers and queues that are missing are created."""
+async def open_app(settings: Settings, *, impatient: bool = False) -> AsyncIterator[App]:
+    """Everything wired for real; containers and queues that are missing are created.
+
+    Impatient, it gives a storage that does not answer up after seconds rather than minutes.
+    """
     clock, randomness = SystemClock(), SystemRandomness()
     async with AsyncExitStack() as stack:
-        storage = await stack.enter_async_context(open_storage(settings.storage, settings.landing))
+        storage = await stack.enter_async_context(
+            open_storage(settings.storage, settings.landing, impatient=impatient)
+        )
         session = await stack.enter_async_context(open_session())
         documents = Documents(storage.state, clock, randomness)
         secrets = SecretReader(await _open_vault(settings, stack), settings.local_secrets, clock)

@@ -31,9 +31,11 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 _LISTENING = re.compile(
     r"Azurite (Blob|Queue|Table) service is successfully listening at (http://[\d.]+:\d+)"
 )
-# Ends Azurite politely, so that it saves its data, when its parent is gone (see sandbox.processes).
+# Ends Azurite politely, so that it saves its data, when its parent is gone (see sandbox.processes). It prints
+# while it closes: that nobody reads this any more must not end it before the data is on disk.
 _LIFELINE = (
-    "data:text/javascript,process.stdin.on('end',()=>process.kill(process.pid,'SIGTERM')).resume().unref()"
+    "data:text/javascript,process.stdout.on('error',()=>{});process.stderr.on('error',()=>{});"
+    "process.stdin.on('end',()=>process.kill(process.pid,'SIGTERM')).resume().unref()"
 )
 
 

@@ -28,7 +28,7 @@ class BlobClaimStore:
             content = orjson.loads(document.data)
             if self._held(document):
                 return datetime.fromisoformat(content["until"])
-            epoch, clean = content["epoch"] + 1, content["returned"]
+            epoch, clean = content["epoch"] + 1, content["clean"]
         return await self._write(name, owner, epoch, seconds, document.etag, clean=clean)
 
     async def free(self, name: str) -> bool:
@@ -41,7 +41,7 @@ class BlobClaimStore:
         renewed = await self._write(claim.name, owner, claim.epoch, seconds, claim.etag, clean=claim.clean)
         return renewed if isinstance(renewed, Claim) else None
 
-    async def release(self, claim: Claim) -> None:
+    async def release(self, claim: Claim, *, clean: bool = True) -> None:
         """Give a claim back early."""
         content = {
             "schema": SCHEMA,
@@ -49,6 +49,7 @@ class BlobClaimStore:
             "epoch": claim.epoch,
             "until": self._clock.now().isoformat(),
             "returned": True,
+            "clean": clean,
         }
         try:
             await self._documents.replace(_path(claim.name), orjson.dumps(content), etag=claim.etag)
@@ -65,6 +66,7 @@ class BlobClaimStore:
             "epoch": epoch,
             "until": until.isoformat(),
             "returned": False,
+            "clean": False,
         }
         try:
             written = await self._documents.replace(_path(name), orjson.dumps(content), etag=etag)

@@ -1,9 +1,11 @@
 """The storage accounts: clients by connection string or by identity, and what must exist in them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
 
 from azure.core.exceptions import ResourceExistsError
 from azure.identity import DefaultAzureCredential
@@ -18,6 +20,18 @@ from exporter.steps.messages import Queue
 
 STATE_CONTAINER = "exporter"
 LANDING_CONTAINER = "segments"
+
+# Somebody waits for the answer: one more try after 2 to 4 s. The SDK's own pauses begin at 15 s.
+_IMPATIENT: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "retry_total": 1,
+        "initial_backoff": 1,
+        "increment_base": 2,
+        "random_jitter_range": 1,
+        "connection_timeout": 5,
+        "read_timeout": 20,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +55,28 @@ class Storage:
 
 
 @asynccontextmanager
-async def open_account(account: StorageAccount) -> AsyncIterator[Account]:
-    """Clients of an account. With identity, DefaultAzureCredential finds the app's or the developer's."""
+async def open_account(account: StorageAccount, *, impatient: bool = False) -> AsyncIterator[Account]:
+    """Clients of an account. With identity, DefaultAzureCredential finds the app's or the developer's.
+
+    Impatient clients give an account that does not answer up after seconds rather than minutes.
+    """
+    options = _IMPATIENT if impatient else {}
     async with AsyncExitStack() as stack:
         if account.connection_string is not None:
             text = account.connection_string
             clients = Account(
-                AsyncBlobServiceClient.from_connection_string(text),
-                BlobServiceClient.from_connection_string(text),
-                QueueServiceClient.from_connection_string(text),
+                AsyncBlobServiceClient.from_connection_string(text, **options),
+                BlobServiceClient.from_connection_string(text, **options),
+                QueueServiceClient.from_connection_string(text, **options),
             )
         else:
             identity = {"managed_identity_client_id": account.client_id} if account.client_id else {}
             credential = await stack.enter_async_context(AsyncDefaultAzureCredential(**identity))
             blocking_credential = stack.enter_context(DefaultAzureCredential(**identity))
             clients = Account(
-                AsyncBlobServiceClient(account.blob_uri or "", credential),
-                BlobServiceClient(account.blob_uri or "", blocking_credential),
-                QueueServiceClient(account.queue_uri or "", credential),
+                AsyncBlobServiceClient(account.blob_uri or "", credential, **options),
+                BlobServiceClient(account.blob_uri or "", blocking_credential, **options),
+                QueueServiceClient(account.queue_uri or "", credential, **options),
             )
         await stack.enter_async_context(clients.blobs)
         stack.enter_context(clients.blocking_blobs)
@@ -67,12 +85,16 @@ async def open_account(account: StorageAccount) -> AsyncIterator[Account]:
 
 
 @asynccontextmanager
-async def open_storage(state: StorageAccount, landing: StorageAccount) -> AsyncIterator[Storage]:
+async def open_storage(
+    state: StorageAccount, landing: StorageAccount, *, impatient: bool = False
+) -> AsyncIterator[Storage]:
     """The app's containers and queues; those that are missing are created."""
     async with AsyncExitStack() as stack:
-        state_account = await stack.enter_async_context(open_account(state))
+        state_account = await stack.enter_async_context(open_account(state, impatient=impatient))
         landing_account = (
-            state_account if landing == state else await stack.enter_async_context(open_account(landing))
+            state_account
+            if landing == state
+            else await stack.enter_async_context(open_account(landing, impatient=impatient))
         )
         storage = Storage(
             state=state_account.blobs.get_container_client(STATE_CONTAINER),

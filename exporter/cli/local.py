@@ -7,8 +7,8 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
@@ -58,15 +58,41 @@ async def start_storage(location: Path) -> AsyncIterator[str]:
     from sandbox.azurite import Azurite
     from sandbox.processes import StartError
 
-    azurite = Azurite(await asyncio.to_thread(_folder, location))
-    try:
-        await asyncio.to_thread(azurite.start)
-    except StartError as error:
-        raise ConfigurationError(f"the storage did not start: {error}") from None
-    try:
-        yield azurite.connection_string
-    finally:
-        await asyncio.to_thread(azurite.stop)
+    folder = await asyncio.to_thread(_folder, location)
+    with lock_folder(folder):
+        azurite = Azurite(folder)
+        try:
+            await asyncio.to_thread(azurite.start)
+        except StartError as error:
+            raise ConfigurationError(f"the storage did not start: {error}") from None
+        try:
+            yield azurite.connection_string
+        finally:
+            await asyncio.to_thread(azurite.stop)
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Keep a storage's folder for this process; the lock goes with it, however it ends.
+
+    Raises ConfigurationError while another one keeps it: two storages would spoil each other's files.
+    """
+    import fcntl  # not on Windows, where the rest of the command line works
+
+    with (folder / ".lock").open("a+", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip()
+            raise ConfigurationError(
+                f"another `exporter up`{f' (pid {holder})' if holder else ''} uses {folder}: use its storage "
+                "(set EXPORTER_STORAGE as it shows it), end it, or give another folder with --data"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
 
 
 @asynccontextmanager

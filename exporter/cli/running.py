@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import signal
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
@@ -41,17 +42,82 @@ async def open_session(settings: Settings | None = None) -> AsyncIterator["App"]
     settings = settings or current_settings()
     from exporter.bootstrap import open_app
 
-    async with open_app(settings) as app:
+    async with open_app(settings, impatient=True) as app:
         yield app
+
+
+class _OneDocument(Output):
+    """Output that writes one document at most: what goes wrong after it is told on stderr."""
+
+    _written = False
+
+    def document(self, value: Any) -> None:
+        self._written = True
+        super().document(value)
+
+    def fail(self, code: str, message: str) -> None:
+        if self.as_json and self._written:
+            self.note(f"Error: {message}")
+        else:
+            super().fail(code, message)
+
+    def interrupted(self) -> None:
+        """The command did not come to its end because somebody ended it."""
+        if self.as_json:
+            self.fail("interrupted", "the command was interrupted before its end")
+        else:
+            self.note("Interrupted.")
+
+
+_PATIENCE_SECONDS: Final = 0.5
+
+
+class _Termination:
+    """SIGTERM ends a command as Ctrl+C does: its work is cancelled and tidies up; the next one is rude."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[Any] | None = None
+        self._asked = False
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """Be in force; work may still put a handler of its own in its place."""
+        previous = signal.signal(signal.SIGTERM, self._on_signal)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, previous or signal.SIG_DFL)
+
+    async def await_work(self, work: Callable[[Output], Awaitable[int]], output: Output) -> int:
+        """Do the work as the task that the signal cancels."""
+        self._task = asyncio.current_task()
+        try:
+            return await work(output)
+        except KeyboardInterrupt:
+            raise asyncio.CancelledError from None  # what a task can end with in peace
+        finally:
+            self._task = None
+
+    def _on_signal(self, *_: object) -> None:
+        task, again = self._task, self._asked
+        self._asked = True
+        if task is None or again:
+            raise KeyboardInterrupt
+        task.cancel()
+        # Work that waits for something else than the loop, like stdin, hears of it by the alarm.
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, _PATIENCE_SECONDS)
+        task.get_loop().call_soon_threadsafe(signal.setitimer, signal.ITIMER_REAL, 0)
 
 
 def run(work: Callable[[Output], Awaitable[int]], *, as_json: bool) -> NoReturn:
     """Run a command's work and end the process with its exit code; an error becomes a message and 1."""
-    output = Output(as_json=as_json)
+    output, termination = _OneDocument(as_json=as_json), _Termination()
     try:
-        code = asyncio.run(_awaited(work, output))
+        with termination.caught():
+            code = asyncio.run(termination.await_work(work, output))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        output.note("Interrupted.")
+        output.interrupted()
         code = ExitCode.INTERRUPTED
     except BrokenPipeError:
         raise  # typer ends quietly when whoever reads stdout has gone
@@ -61,10 +127,6 @@ def run(work: Callable[[Output], Awaitable[int]], *, as_json: bool) -> NoReturn:
         output.fail(*explain(error))
         code = ExitCode.ERROR
     raise typer.Exit(int(code))
-
-
-async def _awaited(work: Callable[[Output], Awaitable[int]], output: Output) -> int:
-    return await work(output)
 
 
 def explain(error: Exception) -> tuple[str, str]:

@@ -198,6 +198,12 @@ def return_slots(budget: AccountBudget, token: str) -> AccountBudget:
     return replace(budget, bulk=tuple(slots for slots in budget.bulk if slots.token != token))
 
 
+def take_slots(budget: AccountBudget, slots: Slots) -> tuple[AccountBudget, Slots]:
+    """The slots are used from now on: whoever still holds their token can neither move nor return them."""
+    taken = replace(slots, token=f"{slots.token}*")
+    return replace(budget, bulk=tuple(taken if mine == slots else mine for mine in budget.bulk)), taken
+
+
 def postpone_slots(budget: AccountBudget, token: str, seconds: float) -> AccountBudget:
     """Write down that a lot ran `seconds` later than reserved, so that the next keeps its distance."""
     return replace(

@@ -18,10 +18,13 @@ class AccountField:
     type: str
 
 
-def account_field(entry: Mapping[str, Any]) -> AccountField:
-    """One entry of the answer's `fields`; ids come as text or numbers."""
+def account_field(entry: Mapping[str, Any]) -> AccountField | None:
+    """One entry of the answer's `fields`; ids come as text or numbers, and one without is no field."""
+    field_id = str(entry.get("id"))
+    if not (field_id.isascii() and field_id.isdecimal()):
+        return None
     return AccountField(
-        id=int(entry["id"]),
+        id=int(field_id),
         title=str(entry.get("title") or ""),
         tag=str(entry.get("perstag") or ""),
         type=str(entry.get("type") or "text"),
@@ -58,7 +61,7 @@ def _matches(reference: str, fields: list[AccountField]) -> list[AccountField]:
     tag = reference.strip("%").casefold()
     for matches in (
         [field for field in fields if str(field.id) == reference],
-        [field for field in fields if field.tag.casefold() == tag],
+        [field for field in fields if tag and field.tag.casefold() == tag],
         [field for field in fields if field.title.casefold() == reference.casefold()],
     ):
         if matches:

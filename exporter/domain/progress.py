@@ -25,6 +25,7 @@ from exporter.domain.reject import RejectReason
 
 MAX_TRIES: Final = 6
 MAX_LOST: Final = 2
+MANY_REFUSALS: Final = 20
 _FIRST_RETRY_SECONDS: Final = 2.0
 _MAX_RETRY_SECONDS: Final = 60.0
 
@@ -93,6 +94,8 @@ class BodyProgress:
     """Contacts that ActiveCampaign has accepted at least once."""
     receipted: bool
     """Whether any fact about the body exists."""
+    unnamed_refusals: tuple[str, ...] = ()
+    """The words of refusals that named none of several contacts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,8 @@ class RunProgress:
     requests: Requests
     last_fact_at: float = 0.0
     """Seconds since the epoch of the latest fact; 0 when there is none."""
+    last_sent_at: float = 0.0
+    """Seconds since the epoch of the latest receipt; 0 when there is none."""
 
     def __iter__(self) -> Iterator[BodyProgress]:
         return (body for chunk in self.bodies for body in chunk)
@@ -177,6 +182,16 @@ class RunProgress:
         """Contacts accepted but not settled."""
         return sum(body.in_flight.bit_count() for body in self)
 
+    def refused_outright(self) -> str | None:
+        """ActiveCampaign's words, if it has refused many requests, named nobody and taken nothing.
+
+        Then it is not the contacts that are wrong, and halving bodies would never end.
+        """
+        if any(body.accepted for body in self):
+            return None
+        words = [text for body in self for text in body.unnamed_refusals]
+        return words[-1] if len(words) >= MANY_REFUSALS else None
+
     def items(self, chunk: int) -> list[Item]:
         """What is left to send of one chunk, in the order of its bodies."""
         return [item for body in self.bodies[chunk] for item in body.items]
@@ -202,13 +217,15 @@ def fold(contact_counts: Sequence[Sequence[int]], facts: Iterable[Fact]) -> RunP
     """
     by_body: defaultdict[tuple[int, int], _BodyFacts] = defaultdict(_BodyFacts)
     tallies: dict[str, Tally] = {}
-    last_fact_at = 0.0
+    last_fact_at = last_sent_at = 0.0
     for fact in facts:
         if isinstance(fact, Tally):
             tallies[fact.name] = fact
         else:
             by_body[fact.chunk, fact.body].add(fact)
             last_fact_at = max(last_fact_at, fact.at)
+            if isinstance(fact, Receipt):
+                last_sent_at = max(last_sent_at, fact.at)
     nothing = _BodyFacts()
     bodies = tuple(
         tuple(
@@ -222,7 +239,7 @@ def fold(contact_counts: Sequence[Sequence[int]], facts: Iterable[Fact]) -> RunP
         status=sum(tally.status for tally in tallies.values()),
         throttled=sum(tally.throttled for tally in tallies.values()),
     )
-    return RunProgress(bodies, requests, last_fact_at)
+    return RunProgress(bodies, requests, last_fact_at, last_sent_at)
 
 
 def _fold_body(chunk: int, number: int, count: int, facts: _BodyFacts) -> BodyProgress:
@@ -274,6 +291,11 @@ def _fold_body(chunk: int, number: int, count: int, facts: _BodyFacts) -> BodyPr
         open_batches=tuple(open_batches),
         accepted=accepted,
         receipted=bool(facts.accepted or facts.unknown or facts.invalid),
+        unnamed_refusals=tuple(
+            refusal.detail
+            for part, refusal in sorted(facts.invalid.items())
+            if not refusal.named and part.bit_count() > 1
+        ),
     )
 
 

@@ -7,7 +7,7 @@ from exporter.domain.reject import Reject
 HEADER: Final = ("source", "row", "reason", "detail", "email")
 
 # owasp.org/www-community/attacks/CSV_Injection: a cell that begins like this is run as a formula.
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def harmless(text: str) -> str:

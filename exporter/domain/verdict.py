@@ -19,6 +19,8 @@ class VerdictKind(StrEnum):
     """The request was refused whole because of some of its contacts."""
     TOO_LARGE = "too_large"
     """The request was refused whole because of its size."""
+    REKEYED = "rekeyed"
+    """The key was refused, and the secret holds another one by now: nothing was taken, send again."""
     DENIED = "denied"
     """The key is refused, or has not the rights."""
     UNPAID = "unpaid"
@@ -39,12 +41,16 @@ class NamedContact:
 class Verdict:
     """One answer, understood.
 
-    `detail` is safe to log and to show: short, without addresses and markup.
+    `detail` is our own words and safe to log. `words` are ActiveCampaign's, cleaned as well as can be;
+    they belong in the rejects, for there they explain, and nowhere else, for they may name people.
     """
 
     kind: VerdictKind
     detail: str = ""
+    words: str = ""
     batch_id: str = ""
+    queued: int | None = None
+    """How many contacts ActiveCampaign says it queued."""
     retry_after_seconds: float | None = None
     named: tuple[NamedContact, ...] = ()
 

@@ -59,6 +59,18 @@ class Account:
         await self._update(change)
         return confirmed
 
+    async def take(self, slots: Slots) -> Slots:
+        """The slots, in use from now on: a copy of the message that carried them can't give them back."""
+        taken = slots
+
+        def change(budget: AccountBudget) -> AccountBudget:
+            nonlocal taken
+            budget, taken = rules.take_slots(budget, slots)
+            return budget
+
+        await self._update(change)
+        return taken
+
     async def return_slots(self, slots: Slots) -> None:
         """Give back slots that will not be used."""
         await self._update(lambda budget: rules.return_slots(budget, slots.token))

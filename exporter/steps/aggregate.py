@@ -24,9 +24,12 @@ from exporter.domain.run import (
     final_state,
 )
 from exporter.errors import StopRunError
+from exporter.steps.deliver import chunk_claim
 from exporter.steps.events import Event
-from exporter.steps.messages import ReceiptsMessage
+from exporter.steps.messages import Queue, ReceiptsMessage
 from exporter.steps.ports import Ports
+
+BEING_SENT_SECONDS = 5.0
 
 
 async def aggregate(message: ReceiptsMessage, ports: Ports) -> None:
@@ -42,6 +45,9 @@ async def aggregate(message: ReceiptsMessage, ports: Ports) -> None:
     progress = fold(record.bodies, await ports.facts.read(run.run_id))
     if progress.open_batches() or (progress.chunks_to_send() and run.stopped is None):
         return
+    if await _is_being_sent(run, progress, ports):  # its receipts are still to come
+        await ports.queue.send(Queue.RECEIPTS, message, delay_seconds=BEING_SENT_SECONDS)
+        return
     try:
         await ports.reports.write_rejects(run.run_id, _rejects(run, record, progress, ports))
     except StopRunError as error:  # a chunk is gone: its rows can't be listed, which nobody may overlook
@@ -51,6 +57,14 @@ async def aggregate(message: ReceiptsMessage, ports: Ports) -> None:
         )
         await ports.reports.write_rejects(run.run_id, ports.plans.rejects(run.run_id, record.epoch))
     await _complete(run, record, progress, ports)
+
+
+async def _is_being_sent(run: Run, progress: RunProgress, ports: Ports) -> bool:
+    """Whether somebody still has a claim on a chunk of a stopped run."""
+    for chunk in progress.chunks_to_send():
+        if not await ports.claims.free(chunk_claim(run.run_id, chunk)):
+            return True
+    return False
 
 
 NOTHING_PLANNED = fold((), ())

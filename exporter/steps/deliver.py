@@ -122,25 +122,16 @@ class _Delivery:
         ran_late: tuple[str, float] | None = None
         while True:
             progress = await self._progress()
+            _check_not_refused_outright(progress)
             work = next_work(progress, chunk, self._now())
             if not isinstance(work, Work):
                 if slots:
                     await self.account.return_slots(slots)
                 await self._nothing_ready(work)
                 return
-            if slots is not None and (slots.single, chunk) == (work.single, work.chunk):
-                slots = await self.account.confirm(slots)
-            else:
-                if slots is not None:
-                    await self.account.return_slots(slots)
-                slots = await self.account.reserve_bulk(
-                    count=len(work.items),
-                    token=_token(self.run.run_id, work),
-                    single=work.single,
-                    ran_late=ran_late,
-                )
-                if slots is None:  # another message of this run waits for these very slots
-                    return
+            slots = await self._slots_for(work, chunk, slots, ran_late)
+            if slots is None:  # another message of this run waits for these very slots
+                return
             out_of_time = self.ports.clock.monotonic() - started_at > CALL_SECONDS
             if out_of_time or slots.start - self._now() > NEAR_SECONDS:
                 await self._wait_on_the_queue(work.chunk, slots)
@@ -152,18 +143,39 @@ class _Delivery:
                 if not arrived_with_slots:
                     await self._come_back(work.chunk)
                 return
-            await give_way(self.run, self.export.id, self.ports)
-            lot = await self._send(work, slots, claim)
-            await self.ports.claims.release(claim)
-            if lot.stop_error is not None:
-                raise lot.stop_error
+            slots = await self.account.take(slots)
+            lot = await self._send_claimed(work, slots, claim)
             if lot.withdrawn:
                 return
             ran_late = (slots.token, lot.late_seconds)
             chunk, slots, arrived_with_slots = work.chunk, None, False
 
-    async def _send(self, work: Work, slots: Slots, claim: Claim) -> Lot:
-        """Send one lot under its claim."""
+    async def _slots_for(
+        self, work: Work, chunk: int, slots: Slots | None, ran_late: tuple[str, float] | None
+    ) -> Slots | None:
+        """Slots for the work: those that came with the message if they still fit, else new ones."""
+        if slots is not None and (slots.single, chunk) == (work.single, work.chunk):
+            return await self.account.confirm(slots)
+        if slots is not None:
+            await self.account.return_slots(slots)
+        return await self.account.reserve_bulk(
+            count=len(work.items),
+            token=_token(self.run.run_id, work),
+            single=work.single,
+            ran_late=ran_late,
+        )
+
+    async def _send_claimed(self, work: Work, slots: Slots, claim: Claim) -> Lot:
+        """Send one lot and give the claim back; raises StopRunError where the run must stop."""
+        await give_way(self.run, self.export.id, self.ports)
+        lot, suspects = await self._send(work, slots, claim)
+        await self.ports.claims.release(claim, clean=suspects <= lot.receipted)
+        if lot.stop_error is not None:
+            raise lot.stop_error
+        return lot
+
+    async def _send(self, work: Work, slots: Slots, claim: Claim) -> tuple[Lot, frozenset[int]]:
+        """Send one lot under its claim; also the bodies that an earlier owner may have sent already."""
         progress = await self._progress()  # another owner may have finished while we claimed
         still_open = {(item.body, item.part) for item in progress.items(work.chunk)}
         items = [item for item in work.items if (item.body, item.part) in still_open][: slots.count]
@@ -205,7 +217,7 @@ class _Delivery:
             accepted=lot.accepted_count,
             requests=lot.request_count,
         )
-        return lot
+        return lot, suspects
 
     async def _progress(self) -> RunProgress:
         return fold(self.record.bodies, await self.ports.facts.read(self.run.run_id))
@@ -256,6 +268,17 @@ class _Delivery:
 
     def _now(self) -> float:
         return self.ports.clock.now().timestamp()
+
+
+def _check_not_refused_outright(progress: RunProgress) -> None:
+    """Raises StopRunError when it is not the contacts that ActiveCampaign refuses."""
+    words = progress.refused_outright()
+    if words is not None:
+        raise StopRunError(
+            "refused",
+            f"ActiveCampaign refuses every request, naming nobody: {words}. Compare the mapping with what "
+            "the account takes, then drop the segment again",
+        )
 
 
 def chunk_claim(run_id: str, chunk: int) -> str:

@@ -31,6 +31,8 @@ class Event(StrEnum):
     """A call has sent what it could of a chunk."""
     BODY_REFUSED = "body.refused"
     """ActiveCampaign refused a body because of contacts in it."""
+    BODY_MISCOUNTED = "body.miscounted"
+    """ActiveCampaign queued another number of contacts than were sent; settling tells who is missing."""
     BODY_UNKNOWN = "body.unknown"
     """A body was sent and the answer was lost; it is sent again."""
     ACCOUNT_HELD = "account.held"

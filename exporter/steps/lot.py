@@ -12,7 +12,7 @@ import orjson
 
 from exporter.domain.budget import Slots
 from exporter.domain.chunk import Chunk
-from exporter.domain.facts import Fact, Mask, Receipt, SendResult, Tally, positions_of, whole
+from exporter.domain.facts import Mask, Receipt, SendResult, Tally, positions_of, whole
 from exporter.domain.progress import Item
 from exporter.domain.run import Run
 from exporter.domain.verdict import Verdict, VerdictKind
@@ -29,6 +29,7 @@ LOOK_UP_SECONDS = 5.0
 CATCHING_UP = 0.93
 ANSWER_SECONDS = 15.0
 """Sending ends so long before the claim does, to leave time for the answers."""
+SECOND_LOOK_SECONDS = 10.0
 UNKNOWN_IN_A_ROW = 3
 """So many lost answers in a row are an outage, not bad luck."""
 
@@ -54,6 +55,8 @@ class Lot:
     claim_ends_at: float
     """On the monotonic clock: when the right to send, and to speak for the run, ends."""
 
+    receipted: set[int] = field(default_factory=set)
+    """Bodies of which this lot has written a receipt."""
     accepted_count: int = 0
     request_count: int = 0
     late_seconds: float = 0.0
@@ -64,9 +67,10 @@ class Lot:
     """The run was stopped from outside, or the claim ran out: no message may follow."""
 
     _halted: bool = False
+    _looked_again: bool = False
     _watching: asyncio.Future[None] = field(default_factory=asyncio.Future)
     _unknown_in_a_row: int = 0
-    _pending: list[Fact] = field(default_factory=list)
+    _pending: list[Receipt] = field(default_factory=list)
     _tally: Counter[str] = field(default_factory=Counter)
     _documents: int = 0
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -129,9 +133,11 @@ class Lot:
         item = lot_item.item
         self.request_count += 1
         self._tally["bulk"] += 1
-        verdict = await self.destination.send_bulk(
-            self._contacts(item.body, item.part), automations=lot_item.automations
-        )
+        contacts = self._contacts(item.body, item.part)
+        verdict = await self.destination.send_bulk(contacts, automations=lot_item.automations)
+        if verdict.kind is VerdictKind.DENIED and await self._may_look_again():
+            self._tally["bulk"] += 1
+            verdict = await self.destination.send_bulk(contacts, automations=lot_item.automations)
         receipt = await self._judge(verdict, lot_item)
         if receipt is None:
             self._places.release()
@@ -139,6 +145,22 @@ class Lot:
         self._pending.append(receipt)
         if len(self._pending) >= RECEIPTS_PER_DOCUMENT:
             await self._write(everything=False)
+
+    async def _may_look_again(self) -> bool:
+        """Whether to try a refused key once more: good ones were seen refused now and then.
+
+        Once in a lot, and at a moment that the budget gives.
+        """
+        if self._looked_again or self.stop_error is not None:
+            return False
+        self._looked_again = self._halted = True
+        slots = await self.account.reserve_bulk(count=1, token=f"{self.run.run_id}:again", single=False)
+        if slots is None or slots.start - self.ports.clock.now().timestamp() > SECOND_LOOK_SECONDS:
+            if slots is not None:
+                await self.account.return_slots(slots)
+            return False
+        await self.account.wait_until(slots.start)
+        return True
 
     def _contacts(self, body: int, part: Mask) -> bytes:
         """The JSON array to send: the body as planned, or the part of it that is asked for."""
@@ -155,6 +177,8 @@ class Lot:
             case VerdictKind.ACCEPTED:
                 self._unknown_in_a_row = 0
                 self.accepted_count += 1
+                if verdict.queued not in {None, item.contact_count}:
+                    self._log(Event.BODY_MISCOUNTED, item, verdict)
                 return self._receipt(lot_item, SendResult.ACCEPTED, batch_id=verdict.batch_id)
             case VerdictKind.UNKNOWN:
                 self._log(Event.BODY_UNKNOWN, item, verdict)
@@ -170,13 +194,15 @@ class Lot:
                     for contact in verdict.named
                     if 1 <= contact.index <= len(positions)
                 )
-                return self._receipt(lot_item, SendResult.INVALID, named=named, detail=verdict.detail)
+                return self._receipt(lot_item, SendResult.INVALID, named=named, detail=verdict.words)
             case VerdictKind.THROTTLED:
                 self._tally["throttled"] += 1
                 self._halted = True
                 await self.account.note_throttle(verdict)
             case VerdictKind.UNAVAILABLE:
                 await self._pause(verdict)
+            case VerdictKind.REKEYED:
+                self._halted = True
             case _:
                 self.stop_error = self._refusal(verdict)
         return None
@@ -251,7 +277,8 @@ class Lot:
             self._documents += 1
             counts = Tally(name, bulk=tally["bulk"], throttled=tally["throttled"])
             await self.ports.facts.write(self.run.run_id, name, [*receipts, counts])
-            for _ in receipts:
+            for receipt in receipts:
+                self.receipted.add(receipt.body)
                 self._places.release()
         if self._documents == 1 and self.run.settle_turn == 0:
             await self._start_settling()

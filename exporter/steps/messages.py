@@ -97,5 +97,11 @@ def parse_message(kind: type[AnyMessage], text: str) -> AnyMessage:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        places = ", ".join(".".join(map(str, problem["loc"])) or "text" for problem in error.errors())
-        raise BadMessageError(f"not a {kind.__name__}; wrong: {places[:200]}") from None
+        places = ", ".join(sorted({_place(problem["loc"]) for problem in error.errors()}))
+        raise BadMessageError(f"not a {kind.__name__}; wrong: {places}") from None
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Where a problem lies, in our own words: a stranger's keys are content, too."""
+    known = {"schema", *ChunkMessage.model_fields, *SettlementMessage.model_fields}
+    return str(location[0]) if location and location[0] in known else "text"

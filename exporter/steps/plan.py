@@ -5,6 +5,7 @@ No body leaves before the whole drop has been read, checked and judged.
 
 import asyncio
 from collections.abc import Callable, Iterator
+from typing import Self
 
 from exporter.domain.chunk import Chunk
 from exporter.domain.contact import ContactMapping
@@ -19,15 +20,15 @@ from exporter.steps.stop import give_way, note_waiting, stop_run
 
 CLAIM_SECONDS = 120.0
 RENEW_SECONDS = 30.0
-BUSY_SECONDS = 15.0
-"""A plan that finds another under way in its process is put back for so long."""
+TURN_SECONDS = 30.0
+"""So long a plan waits for another one in its process; then it is put back."""
 RETRY_SECONDS = 30.0
 HAND_OVER_SECONDS = 10.0
 """An older run notices within 5 s that it has to stop; what it has under way then is answered soon."""
 
 
 async def plan(message: PlanMessage, ports: Ports, *, gate: asyncio.Lock) -> None:
-    """Plan a run. `gate` lets one plan at a time run in a process, for the sake of its memory.
+    """Plan a run. `gate` lets one drop at a time be read in a process, for the sake of its memory.
 
     Safe to repeat: a run that is planned already is only put on its way again.
     """
@@ -37,26 +38,54 @@ async def plan(message: PlanMessage, ports: Ports, *, gate: asyncio.Lock) -> Non
     if run.plan_epoch is not None or run.stopped is not None:
         await _put_on_its_way(run, ports)
         return
-    if gate.locked():
-        await note_waiting(run.run_id, "another plan in its process", ports, retry_seconds=BUSY_SECONDS)
-        await ports.queue.send(Queue.PLANS, message, delay_seconds=BUSY_SECONDS)
+    claim = await ports.claims.acquire(f"{run.run_id}/plan", ports.owner, CLAIM_SECONDS)
+    if not isinstance(claim, Claim):  # whoever has it goes on, or the sweep comes
         return
-    async with gate:
-        claim = await ports.claims.acquire(f"{run.run_id}/plan", ports.owner, CLAIM_SECONDS)
-        if not isinstance(claim, Claim):  # whoever has it goes on, or the sweep comes
-            return
-        try:
-            await _plan_claimed(run, claim, ports)
-        except StopRunError as error:
-            await stop_run(run.run_id, error, ports)
-        except RetryLaterError as error:
-            await note_waiting(run.run_id, str(error), ports, retry_seconds=RETRY_SECONDS)
-            await ports.queue.send(Queue.PLANS, message, delay_seconds=RETRY_SECONDS)
-        finally:
-            await ports.claims.release(claim)
+    hold = _Hold(claim, ports)
+    try:
+        async with hold:
+            await _plan_claimed(run, hold, ports, gate)
+    except StopRunError as error:
+        await stop_run(run.run_id, error, ports)
+    except RetryLaterError as error:
+        delay = RETRY_SECONDS * (0.5 + ports.randomness.random() / 2)
+        await note_waiting(run.run_id, str(error), ports, retry_seconds=delay)
+        await ports.queue.send(Queue.PLANS, message, delay_seconds=delay)
 
 
-async def _plan_claimed(run: Run, claim: Claim, ports: Ports) -> None:
+class _Hold:
+    """Keeps a claim renewed while its owner works, and gives it back at the end."""
+
+    def __init__(self, claim: Claim, ports: Ports) -> None:
+        self.claim = claim
+        self.lost = False
+        self._ports = ports
+        self._renewing: asyncio.Task[None] | None = None
+
+    def check(self) -> None:
+        """Raises RetryLaterError when the claim may have ended; called from the planning thread."""
+        if self.lost or (self._renewing is not None and self._renewing.done()):
+            raise RetryLaterError("another planner took over")
+
+    async def __aenter__(self) -> Self:
+        self._renewing = asyncio.create_task(self._renew())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._renewing is not None:
+            self._renewing.cancel()
+        await self._ports.claims.release(self.claim)
+
+    async def _renew(self) -> None:
+        """Renew for as long as it works."""
+        while not self.lost:
+            await self._ports.clock.sleep(RENEW_SECONDS)
+            renewed = await self._ports.claims.renew(self.claim, self._ports.owner, CLAIM_SECONDS)
+            self.lost = renewed is None
+            self.claim = renewed or self.claim
+
+
+async def _plan_claimed(run: Run, hold: _Hold, ports: Ports, gate: asyncio.Lock) -> None:
     """Plan a run that nobody else plans."""
     now = ports.clock.now()
     run = await ports.runs.update(
@@ -68,9 +97,11 @@ async def _plan_claimed(run: Run, claim: Claim, ports: Ports) -> None:
     export, connection = run.export, run.connection
     if export is None or connection is None:
         raise StopRunError("no_export", "the run has no export")
-    ports.telemetry.event(Event.PLAN_STARTED, run_id=run.run_id, export_id=run.export_id, epoch=claim.epoch)
+    ports.telemetry.event(
+        Event.PLAN_STARTED, run_id=run.run_id, export_id=run.export_id, epoch=hold.claim.epoch
+    )
     mapping = await resolve_mapping(export, connection, ports)
-    record = await _read_under_claim(run, mapping, claim, ports)
+    record = await _read_in_turn(run, mapping, hold, ports, gate)
     record = await ports.plans.finish(run.run_id, record)
     ports.telemetry.event(
         Event.PLAN_COMPLETED,
@@ -121,26 +152,23 @@ async def _supersede_older(run: Run, export_id: str, ports: Ports) -> bool:
         return False
 
 
-async def _read_under_claim(run: Run, mapping: ContactMapping, claim: Claim, ports: Ports) -> PlanRecord:
-    """Read the drop in a thread of its own while the claim is renewed here."""
-    lost = False
+async def _read_in_turn(
+    run: Run, mapping: ContactMapping, hold: _Hold, ports: Ports, gate: asyncio.Lock
+) -> PlanRecord:
+    """Read the drop in a thread of its own when no other drop is being read in this process.
 
-    def keep_going() -> None:
-        if lost:
-            raise RetryLaterError("another planner took over")
-
-    async with ports.plans.writer(run.run_id, claim.epoch) as writer:
-        reading = asyncio.ensure_future(
-            asyncio.to_thread(_read, run, mapping, claim.epoch, writer, ports, keep_going)
-        )
-        holding = claim
-        while not reading.done():
-            await asyncio.wait({reading}, timeout=RENEW_SECONDS)
-            if not reading.done():
-                renewed = await ports.claims.renew(holding, ports.owner, CLAIM_SECONDS)
-                lost = renewed is None
-                holding = renewed or holding
-        return reading.result()
+    Raises RetryLaterError when the other one takes long: another instance may take this one then.
+    """
+    try:
+        async with asyncio.timeout(TURN_SECONDS):
+            await gate.acquire()
+    except TimeoutError:
+        raise RetryLaterError("another drop that is being read") from None
+    try:
+        async with ports.plans.writer(run.run_id, hold.claim.epoch) as writer:
+            return await asyncio.to_thread(_read, run, mapping, hold.claim.epoch, writer, ports, hold.check)
+    finally:
+        gate.release()
 
 
 def _read(

@@ -183,7 +183,7 @@ class Claim:
     until: datetime
     etag: str
     clean: bool = True
-    """Whether nobody had it before, or the last owner gave it back; False after one that vanished."""
+    """Whether nobody had it before, or the last owner gave it back in order, rather than vanished."""
 
 
 class ClaimStore(Protocol):
@@ -198,8 +198,11 @@ class ClaimStore(Protocol):
     async def renew(self, claim: Claim, owner: str, seconds: float) -> Claim | None:
         """Prolong a claim; None when it was lost."""
 
-    async def release(self, claim: Claim) -> None:
-        """Give a claim back early; nothing happens when it was lost."""
+    async def release(self, claim: Claim, *, clean: bool = True) -> None:
+        """Give a claim back early; nothing happens when it was lost.
+
+        With `clean` False the next owner learns that something may have been left without a trace.
+        """
 
 
 class BudgetStore(Protocol):

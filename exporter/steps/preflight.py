@@ -1,5 +1,6 @@
 """Before anything is sent: does the key work, does the list exist, which fields are meant?"""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ PAGE_SIZE = 100
 """`limit` above 100 is clamped (developers.activecampaign.com/reference/pagination)."""
 MAX_PAGES = 100
 TRIES = 3
+NEAR_SECONDS = 5.0
+"""A moment that is further away is not waited for here."""
+CHECK_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,16 @@ class _Reader:
     destination: Destination
     account: Account
     connection: Connection
+    holds_account: bool = True
+    """Whether an outage that is met makes everybody on the account pause."""
 
     async def read(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
         """The resource; a Verdict for what a person has to mend. Raises RetryLaterError for the rest."""
+        last: Verdict | None = None
         for _ in range(TRIES):
             (moment,) = await self.account.reserve_general(1)
-            if moment - self.account.ports.clock.now().timestamp() > 30:
+            if moment - self.account.ports.clock.now().timestamp() > NEAR_SECONDS:
+                await self.account.return_general((moment,))
                 break
             await self.account.wait_until(moment)
             answer = await self.destination.get(path, parameters)
@@ -47,11 +55,21 @@ class _Reader:
             if answer.kind is VerdictKind.THROTTLED:
                 await self.account.note_throttle(answer)
             elif answer.kind in {VerdictKind.UNAVAILABLE, VerdictKind.UNKNOWN}:
-                await self.account.note_outage(answer)
-            else:
+                if self.holds_account:
+                    await self.account.note_outage(answer)
+                last = answer
+                break
+            elif answer.kind is not VerdictKind.REKEYED and (
+                answer.kind is not VerdictKind.DENIED or last is not None
+            ):
                 return answer
-        budget = await self.account.load()
-        raise RetryLaterError(budget.hold_reason or f"{self.connection.host} does not answer")
+            last = answer  # a good key was seen refused now and then: it gets a second look
+        held = (await self.account.load()).hold_reason
+        said = f" ({last.detail})" if last else f": {held}" if held else ""
+        raise RetryLaterError(
+            f"{self.connection.host} does not answer as ActiveCampaign should{said}; if this lasts, check "
+            f"the host of connection '{self.connection.id}' and that this app may reach it"
+        )
 
     def refuse(self, verdict: Verdict) -> StopRunError:
         """The error for an answer that a person has to mend."""
@@ -87,9 +105,16 @@ async def check_account(connection: Connection, list_id: str | None, ports: Port
     """
     account = await open_account(connection, ports)
     async with ports.destinations.open(connection) as destination:
-        reader = _Reader(destination, account, connection)
-        user = await _user(reader)
-        return AccountCheck(user, await _list_name(reader, list_id) if list_id else None)
+        reader = _Reader(destination, account, connection, holds_account=False)
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                user = await _user(reader)
+                return AccountCheck(user, await _list_name(reader, list_id) if list_id else None)
+        except TimeoutError:
+            raise RetryLaterError(
+                f"{connection.host} did not answer within {CHECK_SECONDS:.0f} s: check the host of "
+                f"connection '{connection.id}' and that this machine may reach it"
+            ) from None
 
 
 async def resolve_mapping(export: Export, connection: Connection, ports: Ports) -> ContactMapping:
@@ -141,7 +166,7 @@ async def _list_name(reader: _Reader, list_id: str) -> str:
     """The list's name."""
     answer = await reader.read(f"lists/{list_id}")
     if isinstance(answer, dict):
-        return str(answer.get("list", {}).get("name", ""))
+        return str(_object(answer.get("list")).get("name") or "")
     if answer.kind is VerdictKind.MISSING:
         raise StopRunError(
             "list_missing",
@@ -164,9 +189,15 @@ async def _fields(reader: _Reader) -> list[AccountField]:
         answer = await reader.read("fields", {"limit": str(PAGE_SIZE), "offset": str(page * PAGE_SIZE)})
         if isinstance(answer, Verdict):
             raise reader.refuse(answer)
-        entries = answer.get("fields") or []
-        fields += [account_field(entry) for entry in entries]
-        total = int(answer.get("meta", {}).get("total") or 0)
-        if len(entries) < PAGE_SIZE or len(fields) >= total:
+        entries = answer.get("fields")
+        entries = entries if isinstance(entries, list) else []
+        fields += [field for entry in entries if (field := account_field(_object(entry))) is not None]
+        # A short page is the last one; the total that the answer gives is not needed, and may be missing.
+        if len(entries) < PAGE_SIZE:
             break
     return fields
+
+
+def _object(value: object) -> dict[str, Any]:
+    """A part of an answer that should be an object."""
+    return value if isinstance(value, dict) else {}

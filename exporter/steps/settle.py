@@ -34,7 +34,9 @@ LONGEST_PAUSE_SECONDS = 600.0
 """Between two turns while questions are refused: growing from the one to the other."""
 LOST_SECONDS = 15 * 60.0
 UNSETTLED_SECONDS = 24 * 3600.0
-IDLE_SECONDS = 15.0
+SHORTEST_IDLE_SECONDS = 3.0
+LONGEST_IDLE_SECONDS = 15.0
+"""Between two turns while nothing is open that could be asked about."""
 
 _ENDS = {
     BatchState.COMPLETED: BatchEnd.COMPLETED,
@@ -127,7 +129,7 @@ class _Turn:
                 for batch in waiting
                 if batch.batch_id not in settled and not self._set_aside(batch, usual)
             ]
-        return min(IDLE_SECONDS, max(usual, 1.0))
+        return min(LONGEST_IDLE_SECONDS, max(usual, SHORTEST_IDLE_SECONDS))
 
     async def _ask_in_order(
         self, batches: list[OpenBatch], moments: tuple[float, ...], usual: float, destination: Destination
@@ -222,6 +224,8 @@ class _Turn:
             self._throttled += 1
             await self.account.note_throttle(verdict)
             self.waiting_for = "ActiveCampaign throttles the account"
+        elif verdict.kind is VerdictKind.REKEYED:
+            return
         elif verdict.kind in {VerdictKind.UNAVAILABLE, VerdictKind.UNKNOWN}:
             await self.account.note_outage(verdict)
             self.waiting_for = f"ActiveCampaign does not answer as it should: {verdict.detail}"

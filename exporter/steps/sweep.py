@@ -6,7 +6,7 @@ A process that dies hides its queue message for ten minutes; the sweep does not 
 from datetime import UTC, datetime, timedelta
 
 from exporter.domain.drop import Ignored, Source, recognise
-from exporter.domain.progress import RunProgress, fold
+from exporter.domain.progress import fold
 from exporter.domain.run import Run
 from exporter.steps.accounts import open_account
 from exporter.steps.deliver import chunk_claim
@@ -61,9 +61,11 @@ async def _look_after_chunks(run: Run, ports: Ports) -> None:
             await _restart(run, Queue.RECEIPTS, ReceiptsMessage(run_id=run.run_id), ports)
         return
     progress = fold(record.bodies, await ports.facts.read(run.run_id))
-    if not _overdue(_last_moved_at(run, progress), ports):
-        return
     chunks = progress.chunks_to_send() if run.sendable else []
+    # While something is left to send, only sending counts as movement: settling may go on for long.
+    last_at = progress.last_sent_at if chunks else progress.last_fact_at
+    if not _overdue(_last_moved_at(run, last_at), ports):
+        return
     if chunks:
         now = ports.clock.now().timestamp()
         budget = await (await open_account(run.connection, ports)).load()
@@ -78,11 +80,11 @@ async def _look_after_chunks(run: Run, ports: Ports) -> None:
         await _restart(run, Queue.SETTLEMENTS, SettlementMessage(run_id=run.run_id, turn=1), ports)
 
 
-def _last_moved_at(run: Run, progress: RunProgress) -> datetime:
+def _last_moved_at(run: Run, last_at: float) -> datetime:
     """When the run last moved, as far as its document and its facts show."""
     known = (run.ordered_at, run.started_at, run.planned_at, run.next_try_at)
     moments = [moment for moment in known if moment]
-    return max([*moments, datetime.fromtimestamp(progress.last_fact_at, UTC)])
+    return max([*moments, datetime.fromtimestamp(last_at, UTC)])
 
 
 def _overdue(since: datetime | None, ports: Ports) -> bool:

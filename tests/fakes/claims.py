@@ -25,7 +25,7 @@ class FakeClaimStore:
         if self._held(document):
             return datetime.fromisoformat(content["until"])
         return await self._write(
-            name, content["epoch"] + 1, seconds, document.etag, clean=content["returned"]
+            name, content["epoch"] + 1, seconds, document.etag, clean=content["clean"]
         )
 
     async def free(self, name: str) -> bool:
@@ -36,8 +36,8 @@ class FakeClaimStore:
         renewed = await self._write(claim.name, claim.epoch, seconds, claim.etag, clean=claim.clean)
         return renewed if isinstance(renewed, Claim) else None
 
-    async def release(self, claim: Claim) -> None:
-        content = _content(claim.epoch, self._now(), returned=True)
+    async def release(self, claim: Claim, *, clean: bool = True) -> None:
+        content = _content(claim.epoch, self._now(), returned=True, clean=clean)
         try:
             await self._process.replace(_path(claim.name), content, etag=claim.etag)
         except ConflictError:
@@ -63,8 +63,10 @@ class FakeClaimStore:
         return self._process.storage.clock.now()
 
 
-def _content(epoch: int, until: datetime, *, returned: bool) -> bytes:
-    return orjson.dumps({"epoch": epoch, "until": until.isoformat(), "returned": returned})
+def _content(epoch: int, until: datetime, *, returned: bool, clean: bool = False) -> bytes:
+    return orjson.dumps(
+        {"epoch": epoch, "until": until.isoformat(), "returned": returned, "clean": clean}
+    )
 
 
 def _path(name: str) -> str:

@@ -1,6 +1,7 @@
 """Facts in memory, in their stored form."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from exporter.domain.facts import Fact, decode_facts, encode_facts
 from exporter.errors import ConflictError
@@ -22,4 +23,10 @@ class FakeFactStore:
 
     async def read(self, run_id: str) -> list[Fact]:
         names = await self._process.names(f"facts/{run_id}/")
-        return [fact for name in names for fact in decode_facts(self._process.storage.documents[name].data)]
+        return [fact for name in names for fact in _decode(self._process.storage.documents[name].data)]
+
+
+@lru_cache(maxsize=4096)
+def _decode(data: bytes) -> tuple[Fact, ...]:
+    """Facts never change, so each is decoded once."""
+    return tuple(decode_facts(data))

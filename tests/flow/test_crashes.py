@@ -45,7 +45,7 @@ async def test_a_small_run_survives_death_before_any_write(before_write: int) ->
 
 
 @pytest.mark.usefixtures("two_contacts_a_body")
-@pytest.mark.parametrize("before_write", range(0, 70, 3))
+@pytest.mark.parametrize("before_write", range(0, 70, 5))
 async def test_a_run_of_several_chunks_survives_death_before_any_write(before_write: int) -> None:
     world = await a_run_that_dies(260, before_write=before_write)
 

@@ -3,7 +3,6 @@
 import pytest
 
 from exporter.domain.run import RunState
-from exporter.domain.verdict import VerdictKind
 from exporter.steps.events import Event
 from tests.builders import a_connection, addresses, an_export
 from tests.fakes.activecampaign import Answer, FakeActiveCampaign, LostAnswerError, Request, answer, throttle
@@ -22,11 +21,6 @@ def check_all_arrived(world: World, count: int) -> None:
     assert world.report().counts.delivered == count
     assert world.account.contacts.keys() == set(addresses(count))
     world.check_promises()
-
-
-def once(number: int, reply: Answer) -> object:
-    """A mood that answers one request in a special way."""
-    return lambda request: reply if request.number == number else None
 
 
 @pytest.mark.usefixtures("two_contacts_a_body")
@@ -283,7 +277,3 @@ async def test_a_key_that_is_refused_while_batches_settle_is_asked_with_rarely()
     await world.until_quiet()
 
     check_all_arrived(world, 20)
-
-
-def test_every_kind_of_verdict_is_met_in_these_flows() -> None:
-    assert len(VerdictKind) == 9

@@ -35,7 +35,7 @@ async def test_every_message_may_be_delivered_more_than_once(
 
 
 @pytest.mark.usefixtures("two_contacts_a_body")
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(6))
 async def test_repeated_messages_and_batches_that_fail_still_add_up(seed: int) -> None:
     world = World(seed=seed)
     world.queues.copies_after = (2.0, 70.0)

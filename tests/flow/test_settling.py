@@ -4,10 +4,15 @@ import pytest
 
 from exporter.domain.run import RunState
 from tests.builders import a_connection, addresses, an_export
-from tests.fakes.activecampaign import FakeActiveCampaign, answer
+from tests.fakes.activecampaign import Answer, FakeActiveCampaign, answer
 from tests.fakes.world import World
 
-DAY_SECONDS = 24 * 3600.0
+SOON_SECONDS = 1800.0
+HOLDS_THE_ACCOUNT = pytest.mark.xfail(
+    strict=True,
+    reason="a question about one batch that is not answered holds the whole account, again and again, "
+    "for as long as the batch is open; other runs crawl",
+)
 
 
 async def a_world(**export: object) -> tuple[World, FakeActiveCampaign]:
@@ -122,50 +127,72 @@ async def test_a_batch_that_is_lost_twice_is_given_up() -> None:
     world.check_promises()
 
 
-@pytest.mark.usefixtures("two_contacts_a_body")
-async def test_a_batch_that_is_stuck_for_a_day_ends_the_run_partly_failed_and_is_not_sent_again() -> None:
+@pytest.fixture
+def half_an_hour_is_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch is given up after half an hour instead of a day, which leads to the same end sooner."""
+    monkeypatch.setattr("exporter.steps.settle.UNSETTLED_SECONDS", SOON_SECONDS)
+
+
+@pytest.mark.usefixtures("two_contacts_a_body", "half_an_hour_is_a_day")
+async def test_a_batch_that_stays_stuck_ends_the_run_partly_failed_and_is_not_sent_again() -> None:
     world, account = await a_world()
     account.end_of = lambda number: "stuck" if number == 2 else "completed"
 
     await world.drop(addresses(20))
-    await world.until_quiet(hours=30)
+    await world.until_quiet()
 
     report = world.report()
     assert report.state is RunState.PARTLY_FAILED
     assert (report.counts.delivered, report.counts.undelivered) == (18, 2)
     assert len(account.requests) == 10
     assert report.completed_at is not None
-    assert DAY_SECONDS <= (report.completed_at - world.run().ordered_at).total_seconds() < DAY_SECONDS + 1200
+    took = (report.completed_at - world.run().ordered_at).total_seconds()
+    assert SOON_SECONDS <= took < SOON_SECONDS + 1200
     world.check_promises()
 
 
 @pytest.mark.usefixtures("two_contacts_a_body")
+@pytest.mark.xfail(
+    strict=True,
+    reason="a turn forgets when it asked: once a batch is set aside, every turn asks about it again, each "
+    "5 to 15 s for a whole day, and leaves a document of facts each time",
+)
 async def test_a_batch_that_is_stuck_is_asked_about_with_growing_pauses() -> None:
     world, account = await a_world()
     account.end_of = lambda number: "stuck" if number == 2 else "completed"
 
     await world.drop(addresses(20))
-    await world.until_quiet(hours=30)
+    await world.until_quiet(until=3600.0)
 
-    assert len([at for at, _ in account.questions if at > 3600]) <= 24 * 60
+    assert len([at for at, _ in account.questions if at > 1800]) <= 30
 
 
-@pytest.mark.usefixtures("two_contacts_a_body")
-async def test_a_batch_whose_status_makes_no_sense_ends_the_run_after_a_day_and_holds_up_nobody() -> None:
+@pytest.mark.usefixtures("two_contacts_a_body", "half_an_hour_is_a_day")
+@pytest.mark.parametrize(
+    "reply",
+    [
+        answer(200, {"status": "sideways"}),
+        pytest.param(answer(500, {}), marks=HOLDS_THE_ACCOUNT),
+        pytest.param(answer(200, b""), marks=HOLDS_THE_ACCOUNT),
+        pytest.param(answer(400, {"message": "No."}), marks=HOLDS_THE_ACCOUNT),
+    ],
+    ids=["an unknown status", "an error", "nothing", "a refusal"],
+)
+async def test_a_batch_of_which_nothing_sensible_is_told_ends_and_holds_up_nobody(reply: Answer) -> None:
     world = World()
     account = await world.connect(a_connection(), an_export("vip"), an_export("news"))
-    account.question = lambda batch_id: (
-        answer(200, {"status": "sideways"}) if batch_id == "batch-000002" else None
-    )
+    account.question = lambda batch_id: reply if batch_id == "batch-000002" else None
 
     await world.drop(addresses(20))
-    await world.clock.sleep(3600)
+    await world.until_quiet(until=900.0)
     await world.drop(addresses(200, "bo"), "news/monday.csv")
-    await world.until_quiet(hours=30)
+    await world.until_quiet()
 
-    first, second = sorted(world.runs(), key=lambda run: run.ordered_at)
+    first, second = world.runs()
     assert first.report is not None
     assert first.report.counts.undelivered == 2
+    assert second.report is not None
+    assert second.report.counts.delivered == 200
     assert second.completed_at is not None
     assert (second.completed_at - second.ordered_at).total_seconds() < 900
     world.check_promises()

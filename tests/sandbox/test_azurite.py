@@ -51,6 +51,40 @@ async def test_data_in_a_folder_outlives_it(tmp_path: Path) -> None:
         assert blobs.get_blob_client("kept", "a").download_blob().readall() == b"text"
 
 
+_WRITE_AND_WAIT = """
+import json, sys, time
+from pathlib import Path
+from azure.storage.blob import BlobServiceClient
+from sandbox.azurite import Azurite
+
+storage = Azurite(Path(sys.argv[1])).start()
+with BlobServiceClient.from_connection_string(storage.connection_string) as blobs:
+    container = blobs.create_container("kept")
+    for number in range(20):
+        container.upload_blob(str(number), b"text")
+print(json.dumps(storage.pid), flush=True)
+time.sleep(600)
+"""
+
+
+def test_data_in_a_folder_outlives_the_kill_of_whoever_started_it(tmp_path: Path) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", _WRITE_AND_WAIT, str(tmp_path)], stdout=subprocess.PIPE)
+    with parent:
+        try:
+            assert parent.stdout is not None
+            pid = json.loads(parent.stdout.readline())
+        finally:
+            parent.kill()
+    eventually(lambda: not _alive(pid), "the end of Azurite")
+    with (
+        Azurite(tmp_path) as storage,
+        BlobServiceClient.from_connection_string(storage.connection_string) as blobs,
+    ):
+        names = {blob.name for blob in blobs.get_container_client("kept").list_blobs()}
+        assert names == {str(number) for number in range(20)}
+        assert blobs.get_blob_client("kept", "19").download_blob().readall() == b"text"
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_it_ends_with_the_process_that_started_it(how: signal.Signals) -> None:
     parent = subprocess.Popen([sys.executable, "-m", "sandbox.azurite"], stdout=subprocess.PIPE)

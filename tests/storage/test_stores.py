@@ -201,6 +201,10 @@ async def test_a_claim_that_was_given_back_is_free_at_once_and_clean(ground: Gro
     again = await claims.acquire("work", "two", 60)
     assert isinstance(again, Claim)
     assert (again.epoch, again.clean) == (2, True)
+    await claims.release(again, clean=False)
+    suspicious = await claims.acquire("work", "three", 60)
+    assert isinstance(suspicious, Claim)
+    assert (suspicious.epoch, suspicious.clean) == (3, False)
 
 
 async def test_a_new_account_starts_empty_and_a_lost_budget_waits(ground: Ground) -> None:

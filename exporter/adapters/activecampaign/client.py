@@ -22,8 +22,6 @@ from exporter.steps.ports import Clock
 CONNECT_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 60.0
 MAX_ANSWER_BYTES: Final = 8_000_000
-SECOND_LOOK_SECONDS: Final = 1.0
-"""A good key was seen refused now and then; one more try follows after this pause."""
 _MAX_SESSIONS: Final = 32
 
 
@@ -105,16 +103,18 @@ class AiohttpDestination:
     async def _request(
         self, method: str, path: str, *, body: bytes | None = None, parameters: dict[str, str] | None = None
     ) -> Answer | Verdict:
-        """Make a request; once more, with the key read anew, when the key is refused."""
+        """Make a request; when its key is refused, look whether the secret holds another one by now."""
+        key = self._key
         answer = await self._request_once(method, path, body, parameters)
         if isinstance(answer, Verdict) or answer.status not in {401, 403}:
             return answer
-        await self._clock.sleep(SECOND_LOOK_SECONDS)
         try:
             self._key = (await self._secrets.get(self._secret_name, fresh=True)).get_secret_value()
         except ConfigurationError as error:
             return Verdict(VerdictKind.DENIED, str(error))
-        return await self._request_once(method, path, body, parameters)
+        if self._key != key:
+            return Verdict(VerdictKind.REKEYED, "the key was replaced meanwhile")
+        return answer
 
     async def _request_once(
         self, method: str, path: str, body: bytes | None, parameters: dict[str, str] | None
@@ -134,6 +134,8 @@ class AiohttpDestination:
                 content = await response.content.read(MAX_ANSWER_BYTES)
                 while chunk := await response.content.read(MAX_ANSWER_BYTES - len(content)):
                     content += chunk
+                # No answer may carry the key into a report or a log.
+                content = content.replace(self._key.encode(), b"<key>")
                 return Answer(response.status, dict(response.headers), content)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return Verdict(VerdictKind.UNAVAILABLE, f"no connection ({type(error).__name__})")

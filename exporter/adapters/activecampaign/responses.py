@@ -5,7 +5,7 @@ rate-limits) and what clients met in practice; where they disagree, the reading 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -20,8 +20,11 @@ MIN_RETRY_AFTER_SECONDS: Final = 1.0
 MAX_RETRY_AFTER_SECONDS: Final = 900.0
 
 _MARKUP: Final = re.compile(r"<[^>]*>?")
-_ADDRESS: Final = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+")
+# Looked for at the beginnings of words alone, so that a long text takes no longer than its length.
+_ADDRESS: Final = re.compile(r"(?<![^\s@<>\"])[^\s@<>\"%]+(?:(?:@|%40)[^\s@<>\"]+)+")
+_LONG_NUMBER: Final = re.compile(r"\+?\d[\d ().-]{4,}\d")
 _SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
+_STATES: Final = frozenset(BatchState) - {BatchState.NOT_YET}
 _THROTTLE: Final = re.compile(r"rate\s*limit", re.IGNORECASE)
 
 
@@ -40,10 +43,7 @@ def classify_bulk(answer: Answer, now: datetime) -> Verdict:
     if 200 <= answer.status < 300:
         if _is_html(answer):
             return Verdict(VerdictKind.DENIED, "a web page instead of an answer, as for a refused key")
-        batch_id = str((content or {}).get("batchId") or "")
-        if not batch_id:
-            return Verdict(VerdictKind.UNKNOWN, f"HTTP {answer.status} without a batch id")
-        return Verdict(VerdictKind.ACCEPTED, batch_id=batch_id)
+        return _acceptance(answer, content or {})
     if answer.status in {400, 422} and content is not None:
         return _refusal(answer, content, now)
     return classify_failure(answer, now)
@@ -56,16 +56,12 @@ def classify_info(answer: Answer, now: datetime) -> BatchStatus | Verdict:
     content = classify_resource(answer, now)
     if isinstance(content, Verdict):
         return content
-    status = content.get("status")
-    if status is False or status is None:
+    status = str(content.get("status")).lower()
+    if status in {"false", "none", ""}:
         return BatchStatus(BatchState.NOT_YET)
-    try:
-        state = BatchState(str(status))
-    except ValueError:
-        return Verdict(VerdictKind.UNKNOWN, f"the batch status {clean(str(status))} is not known")
-    failures = content.get("failure")
-    listed = failures if isinstance(failures, list) else []
-    return BatchStatus(state, tuple(entry for entry in listed if isinstance(entry, str)))
+    # A status that is not documented is not final either; a batch that never gets final is given up in time.
+    state = BatchState(status) if status in _STATES else BatchState.WAITING
+    return BatchStatus(state, tuple(_addresses(content.get("failure"))))
 
 
 def classify_resource(answer: Answer, now: datetime) -> dict[str, Any] | Verdict:
@@ -82,7 +78,7 @@ def classify_resource(answer: Answer, now: datetime) -> dict[str, Any] | Verdict
 
 def classify_failure(answer: Answer, now: datetime) -> Verdict:
     """What an answer outside 2xx means, whatever was asked."""
-    detail = f"HTTP {answer.status}{_words(answer)}"
+    detail = f"HTTP {answer.status}"
     retry_after = parse_retry_after(_header(answer, "Retry-After"), now)
     match answer.status:
         case 429:
@@ -111,11 +107,11 @@ def parse_retry_after(text: str | None, now: datetime) -> float | None:
     if text is None:
         return None
     try:
-        seconds = float(int(text.strip()))
+        seconds: float = min(int(text.strip()), 10**9)
     except ValueError:
         try:
             moment = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         if moment.tzinfo is None:
             return None
@@ -126,6 +122,7 @@ def parse_retry_after(text: str | None, now: datetime) -> float | None:
 def clean(text: str) -> str:
     """A stranger's text, fit for logs and reports: short, one line, no markup, no addresses."""
     text = _ADDRESS.sub("<address>", _MARKUP.sub(" ", text))
+    text = _LONG_NUMBER.sub("<number>", text)
     return _SPACES.sub(" ", text).strip()[:MAX_DETAIL]
 
 
@@ -137,34 +134,39 @@ def _refusal(answer: Answer, content: dict[str, Any], now: datetime) -> Verdict:
     texts = [message, *(reason for reason in reasons if isinstance(reason, str))]
     if any(_THROTTLE.search(text) for text in texts):
         retry_after = parse_retry_after(_header(answer, "Retry-After"), now)
-        return Verdict(VerdictKind.THROTTLED, clean(message), retry_after_seconds=retry_after)
+        return Verdict(
+            VerdictKind.THROTTLED, f"HTTP {answer.status}: rate limit", retry_after_seconds=retry_after
+        )
     named = tuple(
         NamedContact(reason["contact"], clean(str(reason.get("failureReason") or message)))
         for reason in reasons
         if isinstance(reason, dict) and type(reason.get("contact")) is int
     )
-    detail = clean("; ".join(text for text in texts if text)) or f"HTTP {answer.status}"
-    return Verdict(VerdictKind.INVALID, detail, named=named)
+    words = clean("; ".join(text for text in texts if text)) or f"HTTP {answer.status}"
+    return Verdict(VerdictKind.INVALID, f"HTTP {answer.status}", words, named=named)
 
 
-def _words(answer: Answer) -> str:
-    """What an error body says, in any of the API's five shapes."""
-    content = _json_object(answer)
-    if content is None:
-        return ""
-    errors = content.get("errors")
-    texts: list[str] = []
-    if isinstance(errors, str):
-        texts.append(errors)
-    elif isinstance(errors, list):
-        texts += [
-            str(entry.get("detail") or entry.get("title") or "")
-            for entry in errors
-            if isinstance(entry, dict)
-        ]
-    texts.append(str(content.get("message") or ""))
-    said = clean("; ".join(text for text in texts if text))
-    return f": {said}" if said else ""
+def _acceptance(answer: Answer, content: dict[str, Any]) -> Verdict:
+    """A 200 counts only with a batch id (text, or a number) and without a word of failure."""
+    batch_id = content.get("batchId")
+    success = str(content.get("success", content.get("Success", 1))).lower()
+    known = isinstance(batch_id, str | int) and not isinstance(batch_id, bool) and batch_id
+    if not known or success in {"0", "false"}:
+        return Verdict(VerdictKind.UNKNOWN, f"HTTP {answer.status} without a batch id")
+    queued = content.get("queued_contacts")
+    return Verdict(
+        VerdictKind.ACCEPTED,
+        batch_id=str(batch_id),
+        queued=queued if type(queued) is int else None,
+    )
+
+
+def _addresses(failures: object) -> Iterator[str]:
+    """The addresses that a batch's `failure` lists: text, or objects that hold one."""
+    for entry in failures if isinstance(failures, list) else [failures]:
+        address = entry.get("email") if isinstance(entry, dict) else entry
+        if isinstance(address, str):
+            yield address
 
 
 def _json_object(answer: Answer) -> dict[str, Any] | None:

@@ -1,15 +1,19 @@
 import builtins
+import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from exporter.cli.demo import compare, demo_configuration, demo_environ
-from exporter.cli.local import Simulator, blank_settings, with_storage
+from exporter.cli.local import Simulator, blank_settings, lock_folder, with_storage
 from exporter.cli.running import ExitCode
 from exporter.cli.up import host_environ
 from exporter.domain.hosts import HostPolicy
+from exporter.errors import ConfigurationError
 from exporter.settings import Settings
 from sandbox.segment import Truth
 from tests.unit.cli.world import STORAGE, World, a_report
@@ -121,3 +125,38 @@ def test_a_deployment_without_the_sandbox_says_so(
     monkeypatch.setattr(builtins, "__import__", without_sandbox)
     assert world.command(command, "--json") == ExitCode.ERROR
     assert "run it in a checkout" in world.document["error"]["message"]
+
+
+def test_a_second_up_on_the_same_folder_says_who_uses_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EXPORTER_STORAGE", "")
+    monkeypatch.setattr("exporter.cli.up.ROOT", tmp_path)  # without anybody's local settings
+    with lock_folder(tmp_path):
+        before = sorted(tmp_path.iterdir())
+        assert world.command("up", "--data", tmp_path, "--json") == ExitCode.ERROR
+        assert sorted(tmp_path.iterdir()) == before
+    message = world.document["error"]["message"]
+    assert f"another `exporter up` (pid {os.getpid()}) uses {tmp_path}" in message
+    assert "EXPORTER_STORAGE" in message
+    assert "--data" in message
+    with lock_folder(tmp_path):
+        assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_the_lock_goes_with_a_process_that_is_killed(tmp_path: Path) -> None:
+    hold = (
+        "import sys, time; from pathlib import Path; from exporter.cli.local import lock_folder\n"
+        "with lock_folder(Path(sys.argv[1])): print('locked', flush=True); time.sleep(600)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", hold, str(tmp_path)], stdout=subprocess.PIPE)
+    with holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"locked\n"
+            with pytest.raises(ConfigurationError, match=f"pid {holder.pid}"), lock_folder(tmp_path):
+                pass
+        finally:
+            holder.kill()
+    with lock_folder(tmp_path):
+        assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"

@@ -123,7 +123,8 @@ class World:
         )
 
     @asynccontextmanager
-    async def open_app(self, settings: Settings) -> AsyncIterator[Any]:
+    async def open_app(self, settings: Settings, *, impatient: bool) -> AsyncIterator[Any]:
+        assert impatient, "somebody waits for the command line"
         yield SimpleNamespace(settings=settings, ports=self.ports)
 
     def command(self, *arguments: object) -> int:

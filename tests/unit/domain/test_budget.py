@@ -307,6 +307,20 @@ def test_slots_that_are_returned_are_free_for_others() -> None:
     assert account.reserve(98).start == pytest.approx(unused.start)
 
 
+def test_slots_that_are_in_use_can_not_be_returned_or_moved_by_a_late_copy_of_their_message() -> None:
+    account = Account(DOCUMENTED)
+    slots = account.reserve(98)
+    account.budget, taken = rules.take_slots(account.budget, slots)
+    account.now = slots.end + 3
+
+    returned = rules.return_slots(account.budget, slots.token)
+    _, anew = rules.confirm_slots(account.budget, DOCUMENTED, account.now, slots)
+
+    assert returned.bulk == (taken,)
+    assert taken.times() == slots.times()
+    assert anew.start == pytest.approx(slots.start + 61.2)
+
+
 @given(st.floats(0.0, 30.0), st.integers(1, 98))
 def test_a_lot_that_ran_late_keeps_its_distance_to_the_next(late: float, count: int) -> None:
     account = Account(DOCUMENTED)

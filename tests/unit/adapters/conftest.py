@@ -1,0 +1,15 @@
+"""Time is simulated here: a client that waits costs nothing."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from tests.fakes.clock import SimulatedLoop
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config,  # noqa: ARG001 - named by the hook
+    item: pytest.Item,  # noqa: ARG001
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"simulated": SimulatedLoop}
