@@ -133,6 +133,8 @@ class Run(_Document):
     """The settlement turn that may run next; 0 until the first receipt."""
     next_check_at: datetime | None = None
     """When that turn is due; the sweep restarts a chain that is overdue."""
+    late_asked_at: datetime | None = None
+    """When batches that take far longer than usual were last asked about."""
     report: RunReport | None = None
     """Set with the final state."""
 

@@ -32,6 +32,8 @@ PATIENCE_SECONDS = 60.0
 SHORTEST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 600.0
 """Between two turns while questions are refused: growing from the one to the other."""
+UNANSWERED = 3
+"""So many batches in a row of which nothing sensible is told are an outage."""
 LOST_SECONDS = 15 * 60.0
 UNSETTLED_SECONDS = 24 * 3600.0
 SHORTEST_IDLE_SECONDS = 3.0
@@ -95,6 +97,8 @@ class _Turn:
     _samples: list[float] = field(default_factory=list)
     _asked: int = 0
     _throttled: int = 0
+    _asked_late: bool = False
+    _unanswered: set[str] = field(default_factory=set)
     _ask_again_at: dict[str, float] = field(default_factory=dict)
     _contacts: dict[int, Chunk] = field(default_factory=dict)
 
@@ -102,7 +106,10 @@ class _Turn:
         """Ask for final states, oldest batch first; returns the seconds until the next turn makes sense."""
         usual = await self.account.usual_settle_seconds()
         ends_at = self.ports.clock.monotonic() + TURN_SECONDS
-        waiting = list(batches)
+        waiting = self._worth_asking(batches, usual)
+        if batches and not waiting:
+            until_lost = batches[0].accepted_at + LOST_SECONDS - self._now()
+            return min(PATIENCE_SECONDS, until_lost) if until_lost > 0 else PATIENCE_SECONDS
         ahead = 1
         while waiting:
             due = self._due_at(waiting[0], usual)
@@ -131,6 +138,20 @@ class _Turn:
             ]
         return min(LONGEST_IDLE_SECONDS, max(usual, SHORTEST_IDLE_SECONDS))
 
+    def _worth_asking(self, batches: list[OpenBatch], usual: float) -> list[OpenBatch]:
+        """The batches without those that are far later than usual, unless it is time to ask about these.
+
+        They are asked about at distances that grow with their age, over all turns.
+        """
+        late = [batch for batch in batches if self._late(batch, usual)]
+        if not late:
+            return list(batches)
+        oldest, now, last = late[0].accepted_at, self._now(), self._late_asked_at
+        distance = min(LONGEST_PAUSE_SECONDS, (now - oldest) / 8)
+        just_lost = last < oldest + LOST_SECONDS <= now
+        self._asked_late = just_lost or now - last >= distance
+        return list(batches) if self._asked_late else [batch for batch in batches if batch not in late]
+
     async def _ask_in_order(
         self, batches: list[OpenBatch], moments: tuple[float, ...], usual: float, destination: Destination
     ) -> bool:
@@ -142,6 +163,7 @@ class _Turn:
             if isinstance(answer, Verdict):
                 await self._note_failed_question(batch, answer)
                 return False
+            self._unanswered.clear()
             if not await self._take(batch, answer, usual):
                 return False
         return True
@@ -166,8 +188,13 @@ class _Turn:
         if age > UNSETTLED_SECONDS:
             self._end(batch, BatchEnd.UNSETTLED)
             return True
-        self._ask_again_at[batch.batch_id] = now + min(PATIENCE_SECONDS, max(usual / 4, age / 8))
+        self._put_off(batch, usual)
         return False
+
+    def _put_off(self, batch: OpenBatch, usual: float) -> None:
+        """Ask about a batch again later, the later the older it is."""
+        age = self._now() - batch.accepted_at
+        self._ask_again_at[batch.batch_id] = self._now() + min(PATIENCE_SECONDS, max(usual / 4, age / 8))
 
     def _due_at(self, batch: OpenBatch, usual: float) -> float:
         """When to ask about a batch: at the usual settle time, then at growing distances."""
@@ -175,8 +202,17 @@ class _Turn:
 
     def _set_aside(self, batch: OpenBatch, usual: float) -> bool:
         """Whether a batch is so late that the next one need not wait for it in this turn."""
-        late = self._now() - batch.accepted_at > usual + PATIENCE_SECONDS
-        return late and batch.batch_id in self._ask_again_at
+        return self._late(batch, usual) and batch.batch_id in self._ask_again_at
+
+    @property
+    def _late_asked_at(self) -> float:
+        """When an earlier turn asked about late batches; 0 if none did."""
+        moment = self.run.late_asked_at
+        return moment.timestamp() if moment else 0.0
+
+    def _late(self, batch: OpenBatch, usual: float) -> bool:
+        """Whether a batch takes far longer than usual."""
+        return self._now() - batch.accepted_at > usual + PATIENCE_SECONDS
 
     def _note_sample(self, batch: OpenBatch, age: float, usual: float) -> None:
         """Learn the usual settle time.
@@ -184,7 +220,8 @@ class _Turn:
         A batch that is final at its first question took no longer than it was left alone, so the usual
         time shrinks a little; one that was not final the first time tells its time as it is.
         """
-        if batch.batch_id in self._ask_again_at:
+        was_asked_late = batch.accepted_at + usual < self._late_asked_at
+        if batch.batch_id in self._ask_again_at or was_asked_late:
             self._samples.append(age)
         elif age < 2 * usual:
             self._samples.append(0.9 * min(age, usual))
@@ -226,6 +263,10 @@ class _Turn:
             self.waiting_for = "ActiveCampaign throttles the account"
         elif verdict.kind is VerdictKind.REKEYED:
             return
+        elif verdict.kind is VerdictKind.UNKNOWN and len(self._unanswered | {batch.batch_id}) < UNANSWERED:
+            # One batch that nothing sensible is told of is not an outage.
+            self._unanswered.add(batch.batch_id)
+            self._put_off(batch, await self.account.usual_settle_seconds())
         elif verdict.kind in {VerdictKind.UNAVAILABLE, VerdictKind.UNKNOWN}:
             await self.account.note_outage(verdict)
             self.waiting_for = f"ActiveCampaign does not answer as it should: {verdict.detail}"
@@ -261,13 +302,14 @@ class _Turn:
         if not progress.open_batches() and (run.stopped or not progress.chunks_to_send()):
             await self.ports.queue.send(Queue.RECEIPTS, ReceiptsMessage(run_id=run_id))
             return
-        next_at = self.ports.clock.now() + timedelta(seconds=delay_seconds)
+        now = self.ports.clock.now()
+        update: dict[str, object] = {"next_check_at": now + timedelta(seconds=delay_seconds)}
+        if self._asked_late:
+            update["late_asked_at"] = now
         await self.ports.runs.update(
             run_id,
             lambda current: (
-                current.model_copy(update={"next_check_at": next_at})
-                if current.settle_turn == self.number + 1
-                else current
+                current.model_copy(update=update) if current.settle_turn == self.number + 1 else current
             ),
         )
         await self.ports.queue.send(

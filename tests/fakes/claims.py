@@ -24,9 +24,7 @@ class FakeClaimStore:
         content = orjson.loads(document.data)
         if self._held(document):
             return datetime.fromisoformat(content["until"])
-        return await self._write(
-            name, content["epoch"] + 1, seconds, document.etag, clean=content["clean"]
-        )
+        return await self._write(name, content["epoch"] + 1, seconds, document.etag, clean=content["clean"])
 
     async def free(self, name: str) -> bool:
         document = await self._process.read(_path(name))
@@ -64,9 +62,7 @@ class FakeClaimStore:
 
 
 def _content(epoch: int, until: datetime, *, returned: bool, clean: bool = False) -> bytes:
-    return orjson.dumps(
-        {"epoch": epoch, "until": until.isoformat(), "returned": returned, "clean": clean}
-    )
+    return orjson.dumps({"epoch": epoch, "until": until.isoformat(), "returned": returned, "clean": clean})
 
 
 def _path(name: str) -> str:

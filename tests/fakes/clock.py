@@ -3,11 +3,16 @@
 import asyncio
 import selectors
 from collections.abc import Callable
+from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final, TypeVar, TypeVarTuple
 
 STARTED_AT: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """When a simulated loop begins."""
+
+
+_Arguments = TypeVarTuple("_Arguments")
+_Result = TypeVar("_Result")
 
 
 class _JumpingSelector(selectors.SelectSelector):
@@ -42,8 +47,13 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def _jump(self, seconds: float) -> None:
         self._elapsed += seconds
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-        done: asyncio.Future[Any] = self.create_future()
+    def run_in_executor(
+        self,
+        executor: Executor | None,
+        func: Callable[[*_Arguments], _Result],
+        *args: *_Arguments,
+    ) -> asyncio.Future[_Result]:
+        done: asyncio.Future[_Result] = self.create_future()
         try:
             done.set_result(func(*args))
         except Exception as error:

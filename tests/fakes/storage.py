@@ -89,7 +89,7 @@ class Process:
         return self.storage.documents.get(name, Document(b"", None))
 
     async def replace(self, name: str, data: bytes, *, etag: str | None) -> str:
-        """Write over the version `etag`, None for the first; raises ConflictError when somebody was quicker."""
+        """Write over the version `etag`, None for the first. Raises ConflictError for another version."""
         await self.operate_write()
         known = self.storage.documents.get(name)
         if (known.etag if known else None) != etag:

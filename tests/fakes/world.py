@@ -44,7 +44,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.drops import FakeDropStore
 from tests.fakes.facts import FakeFactStore
 from tests.fakes.plans import FakePlanStore
-from tests.fakes.queue import Queued, FakeQueues, FakeWorkQueue
+from tests.fakes.queue import FakeQueues, FakeWorkQueue, Queued
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.reports import FakeReportStore
@@ -157,7 +157,9 @@ class World:
     def runs(self) -> list[Run]:
         """All runs as they lie in storage, oldest first."""
         documents = self.storage.documents
-        runs = [Run.model_validate_json(documents[name].data) for name in documents if name.startswith("runs/")]
+        runs = [
+            Run.model_validate_json(documents[name].data) for name in documents if name.startswith("runs/")
+        ]
         return sorted(runs, key=lambda run: (run.ordered_at, run.export_id or "", run.run_id))
 
     def run(self) -> Run:

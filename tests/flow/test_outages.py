@@ -2,10 +2,11 @@
 
 import pytest
 
+from exporter.adapters.activecampaign.responses import Answer
 from exporter.domain.run import RunState
 from exporter.steps.events import Event
 from tests.builders import a_connection, addresses, an_export
-from tests.fakes.activecampaign import Answer, FakeActiveCampaign, LostAnswerError, Request, answer, throttle
+from tests.fakes.activecampaign import FakeActiveCampaign, LostAnswerError, Request, answer, throttle
 from tests.fakes.world import World, longest_pause
 
 
@@ -55,9 +56,7 @@ async def test_a_throttle_pauses_the_account_as_long_as_it_says(reply: Answer, p
 async def test_a_throttle_met_by_one_export_pauses_the_others_on_the_account() -> None:
     world = World()
     account = await world.connect(a_connection(), an_export("vip"), an_export("news"))
-    account.mood = lambda request: (
-        answer(429, {}, **{"Retry-After": "120"}) if request.number == 20 else None
-    )
+    account.mood = lambda request: answer(429, {}, **{"Retry-After": "120"}) if request.number == 20 else None
 
     await world.drop(addresses(100))
     await world.drop(addresses(100, "bo"), "news/monday.csv")
@@ -212,7 +211,7 @@ async def test_a_field_on_the_second_page_is_found() -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        b"Email,Name\r\nann@example.org,\"Ann",
+        b'Email,Name\r\nann@example.org,"Ann',
         b"Name\r\nAnn\r\n",
         b"\xff\xfe\x00",
         b"",

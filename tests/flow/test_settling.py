@@ -1,21 +1,19 @@
 """Accepted is not done: each batch is followed to its end, and failures find their rows."""
 
+from typing import Any
+
 import pytest
 
+from exporter.adapters.activecampaign.responses import Answer
 from exporter.domain.run import RunState
 from tests.builders import a_connection, addresses, an_export
-from tests.fakes.activecampaign import Answer, FakeActiveCampaign, answer
+from tests.fakes.activecampaign import FakeActiveCampaign, answer
 from tests.fakes.world import World
 
 SOON_SECONDS = 1800.0
-HOLDS_THE_ACCOUNT = pytest.mark.xfail(
-    strict=True,
-    reason="a question about one batch that is not answered holds the whole account, again and again, "
-    "for as long as the batch is open; other runs crawl",
-)
 
 
-async def a_world(**export: object) -> tuple[World, FakeActiveCampaign]:
+async def a_world(**export: Any) -> tuple[World, FakeActiveCampaign]:
     """One connection and one export."""
     world = World()
     return world, await world.connect(a_connection(), an_export(**export))
@@ -31,9 +29,9 @@ async def test_an_address_that_fails_there_is_refused_with_its_source_and_row() 
     report = world.report()
     assert report.state is RunState.SUCCEEDED
     assert (report.counts.delivered, report.counts.refused) == (299, 1)
-    assert [(reject["source"], reject["row"], reject["reason"], reject["email"]) for reject in world.rejects()] == [
-        ("vip/monday.csv", "8", "failed_in_activecampaign", "ann7@example.org")
-    ]
+    assert [
+        (reject["source"], reject["row"], reject["reason"], reject["email"]) for reject in world.rejects()
+    ] == [("vip/monday.csv", "8", "failed_in_activecampaign", "ann7@example.org")]
     assert report.reasons == {"failed_in_activecampaign": 1}
     world.check_promises()
 
@@ -152,11 +150,6 @@ async def test_a_batch_that_stays_stuck_ends_the_run_partly_failed_and_is_not_se
 
 
 @pytest.mark.usefixtures("two_contacts_a_body")
-@pytest.mark.xfail(
-    strict=True,
-    reason="a turn forgets when it asked: once a batch is set aside, every turn asks about it again, each "
-    "5 to 15 s for a whole day, and leaves a document of facts each time",
-)
 async def test_a_batch_that_is_stuck_is_asked_about_with_growing_pauses() -> None:
     world, account = await a_world()
     account.end_of = lambda number: "stuck" if number == 2 else "completed"
@@ -172,9 +165,9 @@ async def test_a_batch_that_is_stuck_is_asked_about_with_growing_pauses() -> Non
     "reply",
     [
         answer(200, {"status": "sideways"}),
-        pytest.param(answer(500, {}), marks=HOLDS_THE_ACCOUNT),
-        pytest.param(answer(200, b""), marks=HOLDS_THE_ACCOUNT),
-        pytest.param(answer(400, {"message": "No."}), marks=HOLDS_THE_ACCOUNT),
+        answer(500, {}),
+        answer(200, b""),
+        answer(400, {"message": "No."}),
     ],
     ids=["an unknown status", "an error", "nothing", "a refusal"],
 )

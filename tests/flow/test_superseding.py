@@ -94,8 +94,6 @@ async def test_a_run_that_is_cancelled_counts_what_was_under_way(seconds: float)
     world.check_promises()
 
 
-
-
 async def test_a_file_that_is_overwritten_before_it_is_planned_is_sent_in_its_new_version_alone() -> None:
     world = World()
     account = await world.connect(a_connection(), an_export())

@@ -21,7 +21,7 @@ MAX_RETRY_AFTER_SECONDS: Final = 900.0
 
 _MARKUP: Final = re.compile(r"<[^>]*>?")
 # Looked for at the beginnings of words alone, so that a long text takes no longer than its length.
-_ADDRESS: Final = re.compile(r"(?<![^\s@<>\"])[^\s@<>\"%]+(?:(?:@|%40)[^\s@<>\"]+)+")
+_ADDRESS: Final = re.compile(r"(?<![^\s@<>\"])(?:[^\s@<>\"%]|%(?!40))+(?:(?:@|%40)[^\s@<>\"]+)+")
 _LONG_NUMBER: Final = re.compile(r"\+?\d[\d ().-]{4,}\d")
 _SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
 _STATES: Final = frozenset(BatchState) - {BatchState.NOT_YET}

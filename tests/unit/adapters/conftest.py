@@ -9,7 +9,7 @@ from tests.fakes.clock import SimulatedLoop
 
 
 def pytest_asyncio_loop_factories(
-    config: pytest.Config,  # noqa: ARG001 - named by the hook
-    item: pytest.Item,  # noqa: ARG001
+    config: pytest.Config,
+    item: pytest.Item,
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"simulated": SimulatedLoop}

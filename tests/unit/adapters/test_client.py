@@ -49,9 +49,7 @@ async def destination(destinations: AiohttpDestinations) -> AsyncIterator[Aiohtt
 
 def requests_in(answers: aioresponses) -> list[tuple[str, URL, dict[str, Any]]]:
     """Method, address and options of every request, in no particular order of addresses."""
-    return [
-        (method, url, call.kwargs) for (method, url), calls in answers.requests.items() for call in calls
-    ]
+    return [(method, url, call.kwargs) for (method, url), calls in answers.requests.items() for call in calls]
 
 
 @pytest.mark.parametrize(("automations", "excluded"), [(False, b"true"), (True, b"false")])
@@ -101,7 +99,7 @@ async def test_a_redirect_is_not_followed(destination: AiohttpDestination, answe
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_a_refused_key_is_read_anew_and_the_request_repeated_once(
+async def test_a_refused_key_is_read_anew_and_the_next_request_has_the_new_one(
     destination: AiohttpDestination, answers: aioresponses, secrets: dict[str, SecretText], status: int
 ) -> None:
     keys = []
@@ -114,20 +112,33 @@ async def test_a_refused_key_is_read_anew_and_the_request_repeated_once(
     answers.post(BULK, callback=answer, repeat=True)
     secrets["activecampaign-acme"] = SecretText("canary-key-2")
 
+    assert (await destination.send_bulk(CONTACTS, automations=False)).kind is VerdictKind.REKEYED
     assert (await destination.send_bulk(CONTACTS, automations=False)).kind is VerdictKind.ACCEPTED
-    assert (await destination.send_bulk(CONTACTS, automations=False)).kind is VerdictKind.ACCEPTED
-    assert keys == [KEY, "canary-key-2", "canary-key-2"]
+    assert keys == [KEY, "canary-key-2"]
 
 
-async def test_a_key_that_stays_refused_is_tried_twice_and_no_more(
+async def test_a_key_that_stays_refused_makes_one_request_and_no_more(
     destination: AiohttpDestination, answers: aioresponses
 ) -> None:
-    answers.get("https://acme.api-us1.com/api/3/users/me", status=403, payload={"message": "No."}, repeat=True)
+    answers.get(
+        "https://acme.api-us1.com/api/3/users/me", status=403, payload={"message": "No."}, repeat=True
+    )
 
     verdict = await destination.get("users/me")
 
-    assert verdict == Verdict(VerdictKind.DENIED, "HTTP 403: No.")
-    assert len(requests_in(answers)) == 2
+    assert verdict == Verdict(VerdictKind.DENIED, "HTTP 403")
+    assert len(requests_in(answers)) == 1
+
+
+async def test_an_answer_that_echoes_the_key_does_not_carry_it_further(
+    destination: AiohttpDestination, answers: aioresponses
+) -> None:
+    answers.get("https://acme.api-us1.com/api/3/users/me", payload={"user": {"username": f"owner of {KEY}"}})
+    answers.post(BULK, status=400, payload={"message": f"the key {KEY} is bad"})
+
+    told = [await destination.get("users/me"), await destination.send_bulk(CONTACTS, automations=False)]
+
+    assert KEY not in str(told)
 
 
 async def test_a_key_that_is_refused_and_then_gone_is_told_and_not_raised(

@@ -90,7 +90,10 @@ async def test_spaces_around_a_key_are_taken_off(reader: SecretReader, vault: Fa
         ("", "empty"),
         (f"{CANARY}\r\nX-Evil: 1", "line breaks"),
         (f"{CANARY}é", "outside ASCII"),
-        ("@Microsoft.KeyVault(SecretUri=https://vault.example/secrets/acme)", "unresolved Key Vault reference"),
+        (
+            "@Microsoft.KeyVault(SecretUri=https://vault.example/secrets/acme)",
+            "unresolved Key Vault reference",
+        ),
     ],
 )
 async def test_what_can_be_no_key_is_refused_without_telling_it(

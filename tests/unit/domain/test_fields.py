@@ -82,4 +82,6 @@ def test_a_listed_field_is_read_with_its_gaps(entry: dict[str, object], field: A
 def test_an_empty_reference_means_no_field_without_a_tag_or_title() -> None:
     nameless = AccountField(id=8, title="", tag="", type="text")
 
-    assert resolve_fields({"A": "%%"}, [nameless])[1] == ["'%%' (column 'A') is no custom field of the account"]
+    assert resolve_fields({"A": "%%"}, [nameless])[1] == [
+        "'%%' (column 'A') is no custom field of the account"
+    ]

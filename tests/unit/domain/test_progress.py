@@ -222,7 +222,9 @@ def test_six_tries_without_success_are_enough(kind: BatchEnd | SendResult) -> No
 
 
 def test_what_is_lost_twice_is_given_up() -> None:
-    facts = [fact for n in range(1, MAX_LOST + 1) for fact in accepted_and_ended(BatchEnd.LOST, number=n)]
+    facts: list[Fact] = []
+    for number in range(1, MAX_LOST + 1):
+        facts += accepted_and_ended(BatchEnd.LOST, number=number)
 
     assert the_item(a_body(*facts[:2])).resend
     assert given_up_in(a_body(*facts)) == EVERYONE
@@ -353,9 +355,7 @@ def send_until_done(count: int, hidden: frozenset[int], naming: Naming) -> tuple
         bad = [place for place, position in enumerate(positions) if position in hidden]
         if bad:
             named = tuple(
-                (positions[place], "bad")
-                for place in naming(bad, len(positions))
-                if place < len(positions)
+                (positions[place], "bad") for place in naming(bad, len(positions)) if place < len(positions)
             )
             facts.append(a_receipt(SendResult.INVALID, part=item.part, at=1.0 + number, named=named))
         else:
@@ -401,5 +401,3 @@ def test_what_a_request_would_carry_is_never_empty_and_never_twice(facts: list[F
         assert all(parts)
         assert all(not first & second for first, second in product(parts, parts) if first != second)
         assert all(part & ~(body.delivered | refused_in(body)) for part in parts)
-
-

@@ -42,4 +42,7 @@ def test_no_cell_of_a_written_file_begins_like_a_formula(source: str, detail: st
     (record,) = csv.reader(io.StringIO(text.getvalue(), newline=""))
 
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in record)
-    assert [cell.removeprefix("'") for cell in record[3:]] == [detail.removeprefix("'"), email.removeprefix("'")]
+    assert [cell.removeprefix("'") for cell in record[3:]] == [
+        detail.removeprefix("'"),
+        email.removeprefix("'"),
+    ]

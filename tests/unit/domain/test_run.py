@@ -105,7 +105,9 @@ def test_a_run_comes_back_from_storage_as_it_was() -> None:
 
 
 def test_a_run_holds_the_export_and_the_connection_as_they_were() -> None:
-    run = Run.model_validate_json(a_run(export=an_export(tags=("from-vip", {"column": "Tier"}))).model_dump_json())
+    run = Run.model_validate_json(
+        a_run(export=an_export(tags=("from-vip", {"column": "Tier"}))).model_dump_json()
+    )
 
     assert run.export is not None
     assert run.connection is not None

@@ -159,10 +159,10 @@ near_messages = st.dictionaries(
     st.text(alphabet=st.characters(exclude_categories=())) | near_messages,
 )
 def test_no_text_raises_anything_but_the_named_error(kind: type[Message], text: str) -> None:
+    told = ""
     try:
-        message = parse_message(kind, text)
+        parse_message(kind, text)
     except BadMessageError as error:
-        assert "canary" not in str(error)
-        assert len(str(error)) < 200
-    else:
-        assert isinstance(message, kind)
+        told = str(error)
+    assert "canary" not in told
+    assert len(told) < 200
