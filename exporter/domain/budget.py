@@ -34,6 +34,8 @@ _LOT_SECONDS: Final = 45.0
 _GENERAL_GAP_SECONDS: Final = 0.35
 _BUSY_GENERAL_GAP_SECONDS: Final = 1.25
 _LATE_SECONDS: Final = 0.5
+_SMALLEST_KEPT_SCALE: Final = 0.05
+"""A stand-in that is faster still has no limits worth keeping to the moment."""
 _FIRST_SETTLE_SECONDS: Final = 5.0
 _SHORTEST_SETTLE_SECONDS: Final = 1.0
 _SETTLE_SAMPLES: Final = 15
@@ -56,7 +58,7 @@ class Pace:
     busy_general_gap_seconds: float
     """Between two other calls while a lot is being sent."""
     late_seconds: float
-    """A lot that starts later than this has lost its slots."""
+    """A body that could leave only so much later than its slot has lost it."""
     time_scale: float
     """1 at the documented limits; smaller where a local stand-in runs faster."""
 
@@ -78,7 +80,7 @@ def pace_for(bulk_per_minute: float, per_second: float, share: float = 1.0) -> P
         body_gap_seconds=body_gap,
         general_gap_seconds=_GENERAL_GAP_SECONDS * gap_scale / share,
         busy_general_gap_seconds=_BUSY_GENERAL_GAP_SECONDS * gap_scale / share,
-        late_seconds=_LATE_SECONDS * time_scale,
+        late_seconds=_LATE_SECONDS * time_scale if time_scale >= _SMALLEST_KEPT_SCALE else math.inf,
         time_scale=time_scale,
     )
 
@@ -202,6 +204,18 @@ def take_slots(budget: AccountBudget, slots: Slots) -> tuple[AccountBudget, Slot
     """The slots are used from now on: whoever still holds their token can neither move nor return them."""
     taken = replace(slots, token=f"{slots.token}*")
     return replace(budget, bulk=tuple(taken if mine == slots else mine for mine in budget.bulk)), taken
+
+
+def trim_slots(budget: AccountBudget, token: str, used: int) -> AccountBudget:
+    """Give back the slots behind the first `used` ones of a reservation."""
+    return replace(
+        budget,
+        bulk=tuple(
+            replace(slots, count=min(used, slots.count)) if slots.token == token else slots
+            for slots in budget.bulk
+            if slots.token != token or used
+        ),
+    )
 
 
 def postpone_slots(budget: AccountBudget, token: str, seconds: float) -> AccountBudget:

@@ -134,7 +134,9 @@ class Run(_Document):
     next_check_at: datetime | None = None
     """When that turn is due; the sweep restarts a chain that is overdue."""
     late_asked_at: datetime | None = None
-    """When batches that take far longer than usual were last asked about."""
+    """When batches that take far longer than usual were last asked about, and were not final."""
+    late_asked_through: datetime | None = None
+    """The latest acceptance among these."""
     report: RunReport | None = None
     """Set with the final state."""
 

@@ -71,6 +71,11 @@ class Account:
         await self._update(change)
         return taken
 
+    async def trim_slots(self, slots: Slots, used: int) -> None:
+        """Give back the slots behind the first `used` ones."""
+        if used < slots.count:
+            await self._update(lambda budget: rules.trim_slots(budget, slots.token, used))
+
     async def return_slots(self, slots: Slots) -> None:
         """Give back slots that will not be used."""
         await self._update(lambda budget: rules.return_slots(budget, slots.token))

@@ -169,6 +169,7 @@ class _Delivery:
         """Send one lot and give the claim back; raises StopRunError where the run must stop."""
         await give_way(self.run, self.export.id, self.ports)
         lot, suspects = await self._send(work, slots, claim)
+        await self.account.trim_slots(slots, lot.sent_count)
         await self.ports.claims.release(claim, clean=suspects <= lot.receipted)
         if lot.stop_error is not None:
             raise lot.stop_error

@@ -57,6 +57,8 @@ class Lot:
 
     receipted: set[int] = field(default_factory=set)
     """Bodies of which this lot has written a receipt."""
+    sent_count: int = 0
+    """How many of the slots were used."""
     accepted_count: int = 0
     request_count: int = 0
     late_seconds: float = 0.0
@@ -97,13 +99,14 @@ class Lot:
         for item, moment in zip(items, slots.times(), strict=False):
             await self._places.acquire()
             await self.account.wait_until(max(moment, earliest))
-            if self._must_halt():
-                return
+            late_seconds = max(0.0, self.ports.clock.now().timestamp() - moment)
+            if self._must_halt() or late_seconds > self.account.pace.late_seconds:
+                return  # who is too late has lost the slots, and comes back for new ones
             sending.create_task(self._send_one(item))
-            sent_at = self.ports.clock.now().timestamp()
-            self.late_seconds = max(0.0, sent_at - moment)
+            self.sent_count += 1
+            self.late_seconds = late_seconds
             # A sender that was held up catches up gently: bodies leave at most a little closer together.
-            earliest = sent_at + CATCHING_UP * slots.gap
+            earliest = moment + late_seconds + CATCHING_UP * slots.gap
 
     def _must_halt(self) -> bool:
         """Whether no further body may leave in this lot."""

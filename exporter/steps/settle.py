@@ -5,8 +5,9 @@ learnt, and puts the message of the next turn. A turn number, swapped in the run
 end at once.
 """
 
+import asyncio
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import orjson
 
@@ -67,6 +68,16 @@ async def settle(message: SettlementMessage, ports: Ports) -> None:
     await turn.go_on(progress, delay)
 
 
+def _seconds(moment: datetime | None) -> float:
+    """A moment as seconds since the epoch; 0 for none."""
+    return moment.timestamp() if moment else 0.0
+
+
+def _is_final(answer: BatchStatus | Verdict) -> bool:
+    """Whether an answer tells a batch's end."""
+    return isinstance(answer, BatchStatus) and answer.state.final
+
+
 async def _take_turn(message: SettlementMessage, ports: Ports) -> Run | None:
     """Swap the turn number; None when another message had this turn."""
     taken = False
@@ -97,7 +108,8 @@ class _Turn:
     _samples: list[float] = field(default_factory=list)
     _asked: int = 0
     _throttled: int = 0
-    _asked_late: bool = False
+    _left_out_late: bool = False
+    _late_through: float = 0.0
     _unanswered: set[str] = field(default_factory=set)
     _ask_again_at: dict[str, float] = field(default_factory=dict)
     _contacts: dict[int, Chunk] = field(default_factory=dict)
@@ -139,34 +151,48 @@ class _Turn:
         return min(LONGEST_IDLE_SECONDS, max(usual, SHORTEST_IDLE_SECONDS))
 
     def _worth_asking(self, batches: list[OpenBatch], usual: float) -> list[OpenBatch]:
-        """The batches without those that are far later than usual, unless it is time to ask about these.
+        """The batches without those that an earlier turn found late and not final, unless it is time again.
 
-        They are asked about at distances that grow with their age, over all turns.
+        These are asked about at distances that grow with their age, over all turns.
         """
-        late = [batch for batch in batches if self._late(batch, usual)]
-        if not late:
+        through = _seconds(self.run.late_asked_through)
+        known = {
+            batch.batch_id for batch in batches if batch.accepted_at <= through and self._late(batch, usual)
+        }
+        if not known:
             return list(batches)
-        oldest, now, last = late[0].accepted_at, self._now(), self._late_asked_at
+        oldest, now, last = batches[0].accepted_at, self._now(), _seconds(self.run.late_asked_at)
         distance = min(LONGEST_PAUSE_SECONDS, (now - oldest) / 8)
         just_lost = last < oldest + LOST_SECONDS <= now
-        self._asked_late = just_lost or now - last >= distance
-        return list(batches) if self._asked_late else [batch for batch in batches if batch not in late]
+        if just_lost or now - last >= distance:
+            return list(batches)
+        self._left_out_late = True
+        return [batch for batch in batches if batch.batch_id not in known]
 
     async def _ask_in_order(
         self, batches: list[OpenBatch], moments: tuple[float, ...], usual: float, destination: Destination
     ) -> bool:
-        """Ask about the batches at the reserved moments; False, and no further, at one that is not final."""
+        """Ask about the batches at the reserved moments; False, and no further, once one is not final.
+
+        A question leaves at its moment whether the one before has been answered or not.
+        """
+        asking: list[tuple[OpenBatch, asyncio.Task[BatchStatus | Verdict]]] = []
         for batch, moment in zip(batches, moments, strict=False):
             await self.account.wait_until(moment)
+            if any(task.done() and not _is_final(task.result()) for _, task in asking):
+                break
             self._asked += 1
-            answer = await destination.batch_status(batch.batch_id)
-            if isinstance(answer, Verdict):
+            asking.append((batch, asyncio.create_task(destination.batch_status(batch.batch_id))))
+        answers = await asyncio.gather(*(task for _, task in asking))
+        all_final = True
+        for (batch, _), answer in zip(asking, answers, strict=True):
+            if isinstance(answer, BatchStatus):
+                self._unanswered.clear()
+                all_final &= await self._take(batch, answer, usual)
+            else:
+                all_final = False
                 await self._note_failed_question(batch, answer)
-                return False
-            self._unanswered.clear()
-            if not await self._take(batch, answer, usual):
-                return False
-        return True
+        return all_final
 
     async def _take(self, batch: OpenBatch, status: BatchStatus, usual: float) -> bool:
         """Keep what is known about a batch; False while it is not final."""
@@ -193,6 +219,8 @@ class _Turn:
 
     def _put_off(self, batch: OpenBatch, usual: float) -> None:
         """Ask about a batch again later, the later the older it is."""
+        if self._late(batch, usual):
+            self._late_through = max(self._late_through, batch.accepted_at)
         age = self._now() - batch.accepted_at
         self._ask_again_at[batch.batch_id] = self._now() + min(PATIENCE_SECONDS, max(usual / 4, age / 8))
 
@@ -204,12 +232,6 @@ class _Turn:
         """Whether a batch is so late that the next one need not wait for it in this turn."""
         return self._late(batch, usual) and batch.batch_id in self._ask_again_at
 
-    @property
-    def _late_asked_at(self) -> float:
-        """When an earlier turn asked about late batches; 0 if none did."""
-        moment = self.run.late_asked_at
-        return moment.timestamp() if moment else 0.0
-
     def _late(self, batch: OpenBatch, usual: float) -> bool:
         """Whether a batch takes far longer than usual."""
         return self._now() - batch.accepted_at > usual + PATIENCE_SECONDS
@@ -220,7 +242,7 @@ class _Turn:
         A batch that is final at its first question took no longer than it was left alone, so the usual
         time shrinks a little; one that was not final the first time tells its time as it is.
         """
-        was_asked_late = batch.accepted_at + usual < self._late_asked_at
+        was_asked_late = batch.accepted_at <= _seconds(self.run.late_asked_through)
         if batch.batch_id in self._ask_again_at or was_asked_late:
             self._samples.append(age)
         elif age < 2 * usual:
@@ -257,6 +279,8 @@ class _Turn:
         """
         if self._now() - batch.accepted_at > UNSETTLED_SECONDS:
             self._end(batch, BatchEnd.UNSETTLED)
+        if self.waiting_for:
+            return
         if verdict.kind is VerdictKind.THROTTLED:
             self._throttled += 1
             await self.account.note_throttle(verdict)
@@ -304,8 +328,11 @@ class _Turn:
             return
         now = self.ports.clock.now()
         update: dict[str, object] = {"next_check_at": now + timedelta(seconds=delay_seconds)}
-        if self._asked_late:
-            update["late_asked_at"] = now
+        if self._late_through:
+            through = max(self._late_through, _seconds(self.run.late_asked_through))
+            update["late_asked_through"] = datetime.fromtimestamp(through, UTC)
+            if not self._left_out_late:
+                update["late_asked_at"] = now
         await self.ports.runs.update(
             run_id,
             lambda current: (

@@ -182,12 +182,13 @@ def test_a_pace_never_exceeds_the_limits_it_was_made_of(
 
 
 def test_above_the_documented_limits_only_the_times_shrink() -> None:
-    fast = pace_for(10_000, 500)
+    fast = pace_for(1_000, 50)
 
     assert (fast.bulk_count, fast.single_count) == (DOCUMENTED.bulk_count, DOCUMENTED.single_count)
-    assert fast.window_seconds == pytest.approx(DOCUMENTED.window_seconds / 100)
-    assert fast.body_gap_seconds == pytest.approx(DOCUMENTED.body_gap_seconds / 100)
-    assert fast.late_seconds == pytest.approx(DOCUMENTED.late_seconds / 100)
+    assert fast.window_seconds == pytest.approx(DOCUMENTED.window_seconds / 10)
+    assert fast.body_gap_seconds == pytest.approx(DOCUMENTED.body_gap_seconds / 10)
+    assert fast.general_gap_seconds == pytest.approx(DOCUMENTED.general_gap_seconds / 10)
+    assert fast.late_seconds == pytest.approx(DOCUMENTED.late_seconds / 10)
 
 
 def test_the_first_lot_may_start_at_once() -> None:

@@ -242,7 +242,8 @@ def test_a_completion_that_is_seen_late_beats_every_other_end(worse: BatchEnd) -
     receipt, given_up = accepted_and_ended(worse)
     completed = an_outcome(BatchEnd.COMPLETED, at=99_999.0, failed=0b0001)
 
-    for facts in ([receipt, given_up, completed], [completed, given_up, receipt]):
+    orders: list[list[Fact]] = [[receipt, given_up, completed], [completed, given_up, receipt]]
+    for facts in orders:
         body = a_body(*facts)
         assert (body.delivered, refused_in(body), body.items, body.undelivered) == (0b1110, 1, (), ())
 
