@@ -46,7 +46,9 @@ def test_drops_are_announced_by_event_grid(app: Any) -> None:
 
 
 def test_importing_the_app_loads_no_heavy_library(app: Any) -> None:
-    assert not {"pyarrow", "pandas", "polars", "duckdb", "numpy", "yaml", "typer", "rich"} & set(app["modules"])
+    assert not {"pyarrow", "pandas", "polars", "duckdb", "numpy", "yaml", "typer", "rich"} & set(
+        app["modules"]
+    )
 
 
 def test_messages_are_sent_and_read_in_the_same_encoding() -> None:
