@@ -64,6 +64,11 @@ class SecretReader:
             ) from None
         except (ClientAuthenticationError, HttpResponseError) as error:
             status = getattr(error, "status_code", None)
+            if status is not None and (status == 429 or status >= 500):
+                raise ConfigurationError(
+                    f"vault {vault.vault_url} does not serve secret '{name}' just now ({status}); "
+                    "it is asked again"
+                ) from None
             raise ConfigurationError(
                 f"vault {vault.vault_url} refuses secret '{name}' ({status or type(error).__name__}): "
                 "give the app's identity the role Key Vault Secrets User there"

@@ -62,9 +62,9 @@ def recognise(blob: str) -> SegmentFile | EndMarker | Ignored:
     return Ignored("a file of a folder waits for the folder's end marker")
 
 
-def is_hidden(name: str) -> bool:
-    """Whether a file name says that its content is not for readers (Spark's and Hadoop's habit)."""
-    return name.startswith(("_", "."))
+def is_hidden(path: str) -> bool:
+    """Whether a part of a path says that its content is not for readers (Spark's and Hadoop's habit)."""
+    return any(part.startswith(("_", ".")) for part in path.split("/"))
 
 
 def drop_version(sources: Iterable[Source]) -> str:

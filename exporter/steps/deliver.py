@@ -145,7 +145,7 @@ class _Delivery:
                 return
             slots = await self.account.take(slots)
             lot = await self._send_claimed(work, slots, claim)
-            if lot.withdrawn:
+            if lot is None or lot.withdrawn:
                 return
             ran_late = (slots.token, lot.late_seconds)
             chunk, slots, arrived_with_slots = work.chunk, None, False
@@ -165,8 +165,16 @@ class _Delivery:
             ran_late=ran_late,
         )
 
-    async def _send_claimed(self, work: Work, slots: Slots, claim: Claim) -> Lot:
-        """Send one lot and give the claim back; raises StopRunError where the run must stop."""
+    async def _send_claimed(self, work: Work, slots: Slots, claim: Claim) -> Lot | None:
+        """Send one lot and give the claim back; None when the run was stopped meanwhile.
+
+        Raises StopRunError where the run must stop.
+        """
+        run = await self.ports.runs.load(self.run.run_id)
+        if run is None or not run.sendable:
+            await self.account.trim_slots(slots, 0)
+            await self.ports.claims.release(claim, clean=claim.clean)
+            return None
         await give_way(self.run, self.export.id, self.ports)
         lot, suspects = await self._send(work, slots, claim)
         await self.account.trim_slots(slots, lot.sent_count)

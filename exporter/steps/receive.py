@@ -41,7 +41,9 @@ async def _sources(blob: str, meaning: object, ports: Ports) -> tuple[Source, ..
     if isinstance(meaning, EndMarker):
         files = await ports.drops.folder(meaning.folder)
         return tuple(
-            file for file in files if not is_hidden(file.blob.rsplit("/", 1)[1]) and file.blob[-1] != "/"
+            file
+            for file in files
+            if not is_hidden(file.blob.removeprefix(meaning.folder)) and file.blob[-1] != "/"
         )
     source = await ports.drops.source(blob)
     return (source,) if source else ()
