@@ -179,6 +179,9 @@ class _Turn:
         asking: list[tuple[OpenBatch, asyncio.Task[BatchStatus | Verdict]]] = []
         for batch, moment in zip(batches, moments, strict=False):
             await self.account.wait_until(moment)
+            late_seconds = self._now() - moment
+            if asking and late_seconds > self.account.pace.late_seconds / 4:
+                break  # this process was held up: what is left must not leave in one burst
             if any(task.done() and not _is_final(task.result()) for _, task in asking):
                 break
             self._asked += 1
