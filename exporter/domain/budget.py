@@ -22,7 +22,6 @@ from typing import Any, Final, Self, TypeAlias
 SCHEMA: Final = 1
 
 DOCUMENTED_BULK_PER_MINUTE: Final = 100
-DOCUMENTED_SINGLE_PER_MINUTE: Final = 20
 DOCUMENTED_PER_SECOND: Final = 5
 
 _WINDOW_SECONDS: Final = 61.2

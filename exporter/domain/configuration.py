@@ -23,11 +23,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from exporter.domain.budget import DOCUMENTED_BULK_PER_MINUTE, DOCUMENTED_PER_SECOND
 from exporter.domain.hosts import is_local, normalise_host
 from exporter.errors import ConfigurationError
-
-DOCUMENTED_BULK_REQUESTS_PER_MINUTE: Final = 100
-DOCUMENTED_REQUESTS_PER_SECOND: Final = 5
 
 _CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 ID: Final = re.compile(r"[a-z0-9-]{1,63}", re.ASCII)
@@ -36,8 +34,8 @@ _LIKELY_API_KEY: Final = re.compile(r"[0-9a-fA-F]{40,}", re.ASCII)
 _LIST_ID: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 EXCESSIVE_LIMITS: Final = (
-    f"limits above ActiveCampaign's own ({DOCUMENTED_BULK_REQUESTS_PER_MINUTE} bulk requests a minute, "
-    f"{DOCUMENTED_REQUESTS_PER_SECOND} requests a second) are for local hosts only"
+    f"limits above ActiveCampaign's own ({DOCUMENTED_BULK_PER_MINUTE} bulk requests a minute, "
+    f"{DOCUMENTED_PER_SECOND} requests a second) are for local hosts only"
 )
 
 
@@ -146,8 +144,8 @@ class _Model(BaseModel):
 class Limits(_Model):
     """What an ActiveCampaign account allows, and how much of that is ours."""
 
-    bulk_requests_per_minute: int = Field(default=DOCUMENTED_BULK_REQUESTS_PER_MINUTE, ge=1, le=1_000_000)
-    requests_per_second: int = Field(default=DOCUMENTED_REQUESTS_PER_SECOND, ge=1, le=100_000)
+    bulk_requests_per_minute: int = Field(default=DOCUMENTED_BULK_PER_MINUTE, ge=1, le=1_000_000)
+    requests_per_second: int = Field(default=DOCUMENTED_PER_SECOND, ge=1, le=100_000)
 
     share: float = Field(default=1.0, gt=0, le=1, allow_inf_nan=False)
     """The part of the budget that we use; the rest is left to the account's other integrations."""
@@ -178,8 +176,8 @@ class Connection(_Model):
     @model_validator(mode="after")
     def _limits_are_documented(self) -> "Connection":
         excess = (
-            self.limits.bulk_requests_per_minute > DOCUMENTED_BULK_REQUESTS_PER_MINUTE
-            or self.limits.requests_per_second > DOCUMENTED_REQUESTS_PER_SECOND
+            self.limits.bulk_requests_per_minute > DOCUMENTED_BULK_PER_MINUTE
+            or self.limits.requests_per_second > DOCUMENTED_PER_SECOND
         )
         if excess and not is_local(self.host):
             raise _relation(EXCESSIVE_LIMITS)

@@ -7,9 +7,8 @@ from typing import Any, Final, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from exporter.domain import configuration as models
+from exporter.domain.budget import DOCUMENTED_BULK_PER_MINUTE, DOCUMENTED_PER_SECOND
 from exporter.domain.configuration import (
-    DOCUMENTED_BULK_REQUESTS_PER_MINUTE,
-    DOCUMENTED_REQUESTS_PER_SECOND,
     EXCESSIVE_LIMITS,
     ID,
     RELATION,
@@ -109,8 +108,8 @@ def _excessive_limits(connection: _Entry) -> Iterator[Problem]:
     if not isinstance(limits, dict) or (host is not None and is_local(host)):
         return
     for key, documented in (
-        ("bulk_requests_per_minute", DOCUMENTED_BULK_REQUESTS_PER_MINUTE),
-        ("requests_per_second", DOCUMENTED_REQUESTS_PER_SECOND),
+        ("bulk_requests_per_minute", DOCUMENTED_BULK_PER_MINUTE),
+        ("requests_per_second", DOCUMENTED_PER_SECOND),
     ):
         value = limits.get(key)
         if isinstance(value, int) and value > documented:

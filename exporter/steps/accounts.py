@@ -33,7 +33,7 @@ class Account:
 
         def change(budget: AccountBudget) -> AccountBudget:
             nonlocal reserved
-            now = self._now()
+            now = self.now()
             if ran_late is not None:
                 budget = rules.postpone_slots(budget, *ran_late)
             if any(slots.token == token and slots.start > now for slots in budget.bulk):
@@ -53,7 +53,7 @@ class Account:
 
         def change(budget: AccountBudget) -> AccountBudget:
             nonlocal confirmed
-            budget, confirmed = rules.confirm_slots(budget, self.pace, self._now(), slots)
+            budget, confirmed = rules.confirm_slots(budget, self.pace, self.now(), slots)
             return budget
 
         await self._update(change)
@@ -86,7 +86,7 @@ class Account:
 
         def change(budget: AccountBudget) -> AccountBudget:
             nonlocal times
-            budget, times = rules.reserve_general(budget, self.pace, self._now(), count=count)
+            budget, times = rules.reserve_general(budget, self.pace, self.now(), count=count)
             return budget
 
         await self._update(change)
@@ -99,7 +99,7 @@ class Account:
 
     async def wait_until(self, moment: float) -> None:
         """Sleep until a moment (seconds since the epoch)."""
-        while (missing := moment - self._now()) > 0:
+        while (missing := moment - self.now()) > 0:
             await self.ports.clock.sleep(missing)
 
     async def note_throttle(self, verdict: Verdict) -> None:
@@ -108,7 +108,7 @@ class Account:
         if asked is None:
             asked = DEFAULT_THROTTLE_SECONDS * self.pace.time_scale
         seconds = min(asked, MAX_THROTTLE_SECONDS)
-        until = self._now() + seconds
+        until = self.now() + seconds
         await self._update(lambda budget: rules.hold(budget, until, "ActiveCampaign throttles the account"))
         self.ports.telemetry.event(
             Event.ACCOUNT_HELD, account=self.name, seconds=round(seconds, 1), why=verdict.detail
@@ -116,7 +116,7 @@ class Account:
 
     async def note_outage(self, verdict: Verdict) -> None:
         """ActiveCampaign does not serve: everybody pauses, longer with each failure in a row."""
-        now, jitter = self._now(), self.ports.randomness.random()
+        now, jitter = self.now(), self.ports.randomness.random()
         held = await self._update(
             lambda budget: rules.note_outage(
                 budget, now, jitter, f"ActiveCampaign does not answer as it should: {verdict.detail}"
@@ -150,10 +150,11 @@ class Account:
 
     async def _update(self, change: rules.Change) -> AccountBudget:
         return await self.ports.budgets.update(
-            self.name, change, rebuilt=rules.rebuilt(self.pace, self._now())
+            self.name, change, rebuilt=rules.rebuilt(self.pace, self.now())
         )
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """The present moment in seconds since the epoch, as budgets and facts count time."""
         return self.ports.clock.now().timestamp()
 
 

@@ -123,7 +123,7 @@ class _Delivery:
         while True:
             progress = await self._progress()
             _check_not_refused_outright(progress)
-            work = next_work(progress, chunk, self._now())
+            work = next_work(progress, chunk, self.account.now())
             if not isinstance(work, Work):
                 if slots:
                     await self.account.return_slots(slots)
@@ -133,7 +133,7 @@ class _Delivery:
             if slots is None:  # another message of this run waits for these very slots
                 return
             out_of_time = self.ports.clock.monotonic() - started_at > CALL_SECONDS
-            if out_of_time or slots.start - self._now() > NEAR_SECONDS:
+            if out_of_time or slots.start - self.account.now() > NEAR_SECONDS:
                 await self._wait_on_the_queue(work.chunk, slots)
                 return
             claim = await self.ports.claims.acquire(
@@ -233,9 +233,9 @@ class _Delivery:
 
     async def _wait_on_the_queue(self, chunk: int, slots: Slots) -> None:
         """Put the message that comes back shortly before the slots begin."""
-        wait = slots.start - self._now()
+        wait = slots.start - self.account.now()
         budget = await self.account.load()
-        reason = budget.hold_reason if budget.hold_until > self._now() else None
+        reason = budget.hold_reason if budget.hold_until > self.account.now() else None
         if reason or self.run.waiting_for:
             await note_waiting(self.run.run_id, reason, self.ports)
         await self.ports.queue.send(
@@ -262,7 +262,7 @@ class _Delivery:
             await self.ports.queue.send(
                 Queue.CHUNKS,
                 ChunkMessage(run_id=self.run.run_id, chunk=pause.chunk),
-                delay_seconds=max(0.0, pause.until - self._now()),
+                delay_seconds=max(0.0, pause.until - self.account.now()),
             )
             return
         await self.ports.runs.update(
@@ -274,9 +274,6 @@ class _Delivery:
             ),
         )
         await self.ports.queue.send(Queue.RECEIPTS, ReceiptsMessage(run_id=self.run.run_id))
-
-    def _now(self) -> float:
-        return self.ports.clock.now().timestamp()
 
 
 def _check_not_refused_outright(progress: RunProgress) -> None:

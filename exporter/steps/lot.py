@@ -101,7 +101,7 @@ class Lot:
         for item, moment in zip(items, self._moments, strict=False):
             await self._places.acquire()
             await self.account.wait_until(max(moment, earliest))
-            late_seconds = max(0.0, self.ports.clock.now().timestamp() - moment)
+            late_seconds = max(0.0, self.account.now() - moment)
             if self._must_halt() or late_seconds > self.account.pace.late_seconds:
                 return  # who is too late has lost the slots, and comes back for new ones
             sending.create_task(self._send_one(item))
@@ -129,7 +129,7 @@ class Lot:
                 self.withdrawn = True
                 return
             budget = await self.account.load()
-            if budget.hold_until > self.ports.clock.now().timestamp():
+            if budget.hold_until > self.account.now():
                 self._halted = True
                 return
 
@@ -165,7 +165,7 @@ class Lot:
             await self.account.wait_until(moment)
             return True
         slots = await self.account.reserve_bulk(count=1, token=f"{self.run.run_id}:again", single=False)
-        if slots is None or slots.start - self.ports.clock.now().timestamp() > SECOND_LOOK_SECONDS:
+        if slots is None or slots.start - self.account.now() > SECOND_LOOK_SECONDS:
             if slots is not None:
                 await self.account.return_slots(slots)
             return False
@@ -238,7 +238,7 @@ class Lot:
             epoch=self.epoch,
             part=lot_item.item.part,
             result=result,
-            at=self.ports.clock.now().timestamp(),
+            at=self.account.now(),
             batch_id=batch_id,
             automations=lot_item.automations,
             named=named,

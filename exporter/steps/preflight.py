@@ -44,7 +44,7 @@ class _Reader:
         last: Verdict | None = None
         for _ in range(TRIES):
             (moment,) = await self.account.reserve_general(1)
-            if moment - self.account.ports.clock.now().timestamp() > NEAR_SECONDS:
+            if moment - self.account.now() > NEAR_SECONDS:
                 await self.account.return_general((moment,))
                 break
             await self.account.wait_until(moment)

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from exporter.domain.chunk import Chunk
 from exporter.domain.facts import BatchEnd, Fact, Mask, Outcome, Tally, mask_of, positions_of
 from exporter.domain.progress import OpenBatch, RunProgress, fold
 from exporter.domain.run import PlanRecord, Run
@@ -112,7 +111,6 @@ class _Turn:
     _late_through: float = 0.0
     _unanswered: set[str] = field(default_factory=set)
     _ask_again_at: dict[str, float] = field(default_factory=dict)
-    _contacts: dict[int, Chunk] = field(default_factory=dict)
 
     async def ask(self, batches: list[OpenBatch], destination: Destination) -> float:
         """Ask for final states, oldest batch first; returns the seconds until the next turn makes sense."""
@@ -120,26 +118,26 @@ class _Turn:
         ends_at = self.ports.clock.monotonic() + TURN_SECONDS
         waiting = self._worth_asking(batches, usual)
         if batches and not waiting:
-            until_lost = batches[0].accepted_at + LOST_SECONDS - self._now()
+            until_lost = batches[0].accepted_at + LOST_SECONDS - self.account.now()
             return min(PATIENCE_SECONDS, until_lost) if until_lost > 0 else PATIENCE_SECONDS
         ahead = 1
         while waiting:
             due = self._due_at(waiting[0], usual)
-            wait = max(0.0, due - self._now())
+            wait = max(0.0, due - self.account.now())
             if wait > NEAR_SECONDS or self.ports.clock.monotonic() + wait > ends_at:
                 return wait
             await self.account.wait_until(due)
-            ready = [batch for batch in waiting if self._due_at(batch, usual) <= self._now()]
+            ready = [batch for batch in waiting if self._due_at(batch, usual) <= self.account.now()]
             moments = await self.account.reserve_general(min(ahead, len(ready)))
-            if moments[0] - self._now() > NEAR_SECONDS:
+            if moments[0] - self.account.now() > NEAR_SECONDS:
                 await self.account.return_general(moments)
-                return moments[0] - self._now()
+                return moments[0] - self.account.now()
             asked_before = self._asked
             all_final = await self._ask_in_order(ready, moments, usual, destination)
             await self.account.return_general(moments[self._asked - asked_before :])
             if self.waiting_for:
-                age = self._now() - waiting[0].accepted_at
-                held = (await self.account.load()).hold_until - self._now()
+                age = self.account.now() - waiting[0].accepted_at
+                held = (await self.account.load()).hold_until - self.account.now()
                 return max(held, min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, age / 8)))
             ahead = min(MOST_AHEAD, 2 * len(moments)) if all_final else 1
             settled = {outcome.batch_id for outcome in self._outcomes}
@@ -161,7 +159,7 @@ class _Turn:
         }
         if not known:
             return list(batches)
-        oldest, now, last = batches[0].accepted_at, self._now(), _seconds(self.run.late_asked_at)
+        oldest, now, last = batches[0].accepted_at, self.account.now(), _seconds(self.run.late_asked_at)
         distance = min(LONGEST_PAUSE_SECONDS, (now - oldest) / 8)
         just_lost = last < oldest + LOST_SECONDS <= now
         if just_lost or now - last >= distance:
@@ -179,7 +177,7 @@ class _Turn:
         asking: list[tuple[OpenBatch, asyncio.Task[BatchStatus | Verdict]]] = []
         for batch, moment in zip(batches, moments, strict=False):
             await self.account.wait_until(moment)
-            late_seconds = self._now() - moment
+            late_seconds = self.account.now() - moment
             if asking and late_seconds > self.account.pace.late_seconds / 4:
                 break  # this process was held up: what is left must not leave in one burst
             if any(task.done() and not _is_final(task.result()) for _, task in asking):
@@ -199,7 +197,7 @@ class _Turn:
 
     async def _take(self, batch: OpenBatch, status: BatchStatus, usual: float) -> bool:
         """Keep what is known about a batch; False while it is not final."""
-        now = self._now()
+        now = self.account.now()
         age = now - batch.accepted_at
         if status.state.final:
             self._note_sample(batch, age, usual)
@@ -224,8 +222,10 @@ class _Turn:
         """Ask about a batch again later, the later the older it is."""
         if self._late(batch, usual):
             self._late_through = max(self._late_through, batch.accepted_at)
-        age = self._now() - batch.accepted_at
-        self._ask_again_at[batch.batch_id] = self._now() + min(PATIENCE_SECONDS, max(usual / 4, age / 8))
+        age = self.account.now() - batch.accepted_at
+        self._ask_again_at[batch.batch_id] = self.account.now() + min(
+            PATIENCE_SECONDS, max(usual / 4, age / 8)
+        )
 
     def _due_at(self, batch: OpenBatch, usual: float) -> float:
         """When to ask about a batch: at the usual settle time, then at growing distances."""
@@ -237,7 +237,7 @@ class _Turn:
 
     def _late(self, batch: OpenBatch, usual: float) -> bool:
         """Whether a batch takes far longer than usual."""
-        return self._now() - batch.accepted_at > usual + PATIENCE_SECONDS
+        return self.account.now() - batch.accepted_at > usual + PATIENCE_SECONDS
 
     def _note_sample(self, batch: OpenBatch, age: float, usual: float) -> None:
         """Learn the usual settle time.
@@ -252,7 +252,9 @@ class _Turn:
             self._samples.append(0.9 * min(age, usual))
 
     def _end(self, batch: OpenBatch, end: BatchEnd, failed: Mask = 0) -> None:
-        self._outcomes.append(Outcome(batch.chunk, batch.body, batch.batch_id, end, self._now(), failed))
+        self._outcomes.append(
+            Outcome(batch.chunk, batch.body, batch.batch_id, end, self.account.now(), failed)
+        )
         if end is not BatchEnd.COMPLETED:
             self.ports.telemetry.event(
                 Event.BATCH_RETRIED,
@@ -265,11 +267,8 @@ class _Turn:
 
     async def _failed_positions(self, batch: OpenBatch, status: BatchStatus) -> Mask:
         """Which contacts of the batch the listed addresses are; compared trimmed and without case."""
-        if batch.chunk not in self._contacts:
-            self._contacts = {
-                batch.chunk: await self.ports.plans.chunk(self.run.run_id, self.record.epoch, batch.chunk)
-            }
-        contacts = orjson.loads(self._contacts[batch.chunk].bodies[batch.body].contacts)
+        chunk = await self.ports.plans.chunk(self.run.run_id, self.record.epoch, batch.chunk)
+        contacts = orjson.loads(chunk.bodies[batch.body].contacts)
         failures = {address.strip().lower() for address in status.failures}
         return mask_of(
             [p for p in positions_of(batch.part) if contacts[p]["email"].strip().lower() in failures]
@@ -280,7 +279,7 @@ class _Turn:
 
         The batch stays open until then, or until a day has passed.
         """
-        if self._now() - batch.accepted_at > UNSETTLED_SECONDS:
+        if self.account.now() - batch.accepted_at > UNSETTLED_SECONDS:
             self._end(batch, BatchEnd.UNSETTLED)
         if self.waiting_for:
             return
@@ -347,6 +346,3 @@ class _Turn:
             SettlementMessage(run_id=run_id, turn=self.number + 1),
             delay_seconds=max(0.0, delay_seconds),
         )
-
-    def _now(self) -> float:
-        return self.ports.clock.now().timestamp()
