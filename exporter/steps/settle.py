@@ -281,10 +281,10 @@ class _Turn:
         """
         if self.account.now() - batch.accepted_at > UNSETTLED_SECONDS:
             self._end(batch, BatchEnd.UNSETTLED)
-        if self.waiting_for:
+        self._throttled += verdict.kind is VerdictKind.THROTTLED
+        if self.waiting_for:  # others under way met the same
             return
         if verdict.kind is VerdictKind.THROTTLED:
-            self._throttled += 1
             await self.account.note_throttle(verdict)
             self.waiting_for = "ActiveCampaign throttles the account"
         elif verdict.kind is VerdictKind.REKEYED:

@@ -208,3 +208,26 @@ async def test_few_questions_are_enough_however_long_batches_take(settle_seconds
     elapsed = (report.completed_at - world.run().ordered_at).total_seconds()
     assert elapsed - last_accepted_at < settle_seconds + 120
     world.check_promises()
+
+
+@pytest.mark.usefixtures("two_contacts_a_body")
+async def test_every_throttled_question_is_counted_also_those_under_way_together() -> None:
+    world, account = await a_world()
+    account.settle_seconds = 1.0
+    throttled: list[str] = []
+
+    def reply(batch_id: str) -> Answer | None:
+        if 12 <= len(account.questions) <= 15:
+            throttled.append(batch_id)
+            return answer(429, {}, **{"Retry-After": "5"})
+        return None
+
+    account.question = reply
+    account.answer_seconds = (1.0, 1.5)
+
+    await world.drop(addresses(60))
+    await world.until_quiet()
+
+    assert len(throttled) > 1
+    assert world.report().requests.throttled == len(throttled)
+    assert world.report().counts.delivered == 60
