@@ -15,13 +15,15 @@ from exporter.adapters.clock import SystemClock, SystemRandomness
 from exporter.adapters.documents import Documents
 from exporter.adapters.drops import BlobDropStore
 from exporter.adapters.facts import BlobFactStore
+from exporter.adapters.pauses import BlobPauseStore
 from exporter.adapters.plans import BlobPlanStore
 from exporter.adapters.queues import StorageWorkQueue
 from exporter.adapters.registry import BlobRegistry
 from exporter.adapters.reports import BlobReportStore
 from exporter.adapters.runs import BlobRunStore
 from exporter.adapters.secrets import SecretReader
-from exporter.adapters.storage import open_storage
+from exporter.adapters.signs import BlobSignsOfLife
+from exporter.adapters.storage import Storage, open_storage
 from exporter.adapters.telemetry import LogTelemetry
 from exporter.adapters.watermarks import BlobWatermarkStore
 from exporter.settings import Settings
@@ -34,19 +36,23 @@ class App:
 
     ports: Ports
     settings: Settings
+    storage: Storage
+    secrets: SecretReader
     plan_gate: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @asynccontextmanager
-async def open_app(settings: Settings, *, impatient: bool = False) -> AsyncIterator[App]:
-    """Everything wired for real; containers and queues that are missing are created.
+async def open_app(
+    settings: Settings, *, impatient: bool = False, creates: bool = True
+) -> AsyncIterator[App]:
+    """Everything wired for real; containers and queues that are missing are created if `creates` says so.
 
     Impatient, it gives a storage that does not answer up after seconds rather than minutes.
     """
     clock, randomness = SystemClock(), SystemRandomness()
     async with AsyncExitStack() as stack:
         storage = await stack.enter_async_context(
-            open_storage(settings.storage, settings.landing, impatient=impatient)
+            open_storage(settings.storage, settings.landing, impatient=impatient, creates=creates)
         )
         session = await stack.enter_async_context(open_session())
         documents = Documents(storage.state, clock, randomness)
@@ -60,6 +66,7 @@ async def open_app(settings: Settings, *, impatient: bool = False) -> AsyncItera
                 registry=BlobRegistry(documents),
                 drops=BlobDropStore(storage.landing, storage.blocking_landing, documents),
                 runs=BlobRunStore(documents),
+                pauses=BlobPauseStore(documents),
                 plans=BlobPlanStore(storage.state, storage.blocking_state, documents),
                 facts=BlobFactStore(documents),
                 claims=BlobClaimStore(documents, clock),
@@ -67,9 +74,12 @@ async def open_app(settings: Settings, *, impatient: bool = False) -> AsyncItera
                 watermarks=BlobWatermarkStore(documents),
                 queue=StorageWorkQueue(storage.queues),
                 reports=BlobReportStore(storage.state),
+                signs=BlobSignsOfLife(storage.state, clock),
                 destinations=AiohttpDestinations(session, secrets, settings.host_policy, clock),
             ),
             settings,
+            storage,
+            secrets,
         )
 
 

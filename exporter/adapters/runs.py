@@ -48,6 +48,13 @@ class BlobRunStore:
             await self._documents.clear(_mark(run_id))
         return latest
 
+    async def reopen(self, run_id: str, change: Callable[[Run], Run]) -> Run:
+        """Swap the run for its changed self, and mark it as not over; repeated, it mends a missing mark."""
+        run = await self.update(run_id, change)
+        if not run.state.final:
+            await self._documents.create(_mark(run_id), b"")
+        return run
+
     async def all(self) -> AsyncIterator[Run]:
         """Every run that is kept."""
         names = [name for name, _ in await self._documents.names("runs/")]

@@ -86,9 +86,9 @@ async def open_account(account: StorageAccount, *, impatient: bool = False) -> A
 
 @asynccontextmanager
 async def open_storage(
-    state: StorageAccount, landing: StorageAccount, *, impatient: bool = False
+    state: StorageAccount, landing: StorageAccount, *, impatient: bool = False, creates: bool = True
 ) -> AsyncIterator[Storage]:
-    """The app's containers and queues; those that are missing are created."""
+    """The app's containers and queues; those that are missing are created if `creates` says so."""
     async with AsyncExitStack() as stack:
         state_account = await stack.enter_async_context(open_account(state, impatient=impatient))
         landing_account = (
@@ -103,11 +103,12 @@ async def open_storage(
             blocking_landing=landing_account.blocking_blobs.get_container_client(LANDING_CONTAINER),
             queues=state_account.queues,
         )
-        await asyncio.gather(
-            _create_container(storage.state),
-            _create_container(storage.landing),
-            *(_create_queue(storage.queues, queue) for queue in Queue),
-        )
+        if creates:
+            await asyncio.gather(
+                _create_container(storage.state),
+                _create_container(storage.landing),
+                *(_create_queue(storage.queues, queue) for queue in Queue),
+            )
         yield storage
 
 

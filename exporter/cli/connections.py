@@ -10,6 +10,7 @@ from rich.text import Text
 from exporter.cli.console import Output
 from exporter.cli.running import ExitCode, JsonOption, explain, open_session, pick, run
 from exporter.domain.configuration import Connection, Export
+from exporter.domain.pause import Pauses
 from exporter.errors import ExporterError
 from exporter.steps.ports import Ports
 from exporter.steps.preflight import check_account
@@ -37,10 +38,11 @@ def list_connections(as_json: JsonOption = False) -> None:
         async with open_session() as session:
             stored = await session.ports.registry.connections()
             exports = [entry.value for entry in (await session.ports.registry.exports()).values()]
+            pauses = await session.ports.pauses.load()
         found = [stored[name].value for name in sorted(stored)]
         output.document([connection.model_dump(mode="json") for connection in found])
         if found:
-            output.show(_table(found, exports))
+            output.show(_table(found, exports, pauses))
         else:
             output.show("There are no connections yet: write them in a file, then `exporter apply FILE`.")
         return ExitCode.DONE
@@ -89,16 +91,17 @@ async def _check(name: str, connection: Connection, list_id: str | None, ports: 
     return Check(name, True, None, said)
 
 
-def _table(found: list[Connection], exports: list[Export]) -> Table:
+def _table(found: list[Connection], exports: list[Export], pauses: Pauses) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("connection", "name", "host", "secret", "limits", "exports"):
+    for heading in ("connection", "name", "host", "secret", "limits", "exports", "paused"):
         table.add_column(heading)
     for connection in found:
         limits = connection.limits
         used = [export.id for export in exports if export.connection == connection.id]
         pace = f"{limits.bulk_requests_per_minute}/min, {limits.requests_per_second}/s, {limits.share:.0%}"
         cells = (connection.id, connection.name, connection.host, connection.secret, pace, ", ".join(used))
-        table.add_row(*(Text(cell) for cell in cells))
+        pause = pauses.everything or pauses.connections.get(connection.id)
+        table.add_row(*(Text(cell) for cell in cells), Text(pause.told() if pause else "", style="yellow"))
     return table
 
 

@@ -109,10 +109,10 @@ def _file_problems(file: Path) -> Iterator[str]:
 async def put_drop(files: Sequence[Path], segment: str, ports: Ports) -> Dropped:
     """Put one file as a whole snapshot, or several as a folder that its end marker closes."""
     if len(files) == 1:
-        sources = [await ports.drops.put(f"{segment}/{files[0].name}", _blocks(files[0]))]
+        sources = [await ports.drops.put(f"{segment}/{files[0].name}", read_blocks(files[0]))]
     else:
         folder = f"{segment}/{folder_name(ports.clock.now(), ports.randomness.token())}"
-        sources = [await ports.drops.put(f"{folder}/{file.name}", _blocks(file)) for file in files]
+        sources = [await ports.drops.put(f"{folder}/{file.name}", read_blocks(file)) for file in files]
         # Written last: the marker says that all parts are there.
         await ports.drops.put(f"{folder}/_SUCCESS", ())
     exports = await _exports(ports)
@@ -171,7 +171,8 @@ async def _exports(ports: Ports) -> list[Export]:
     return [stored.value for stored in (await ports.registry.exports()).values()]
 
 
-def _blocks(file: Path) -> Iterator[bytes]:
+def read_blocks(file: Path) -> Iterator[bytes]:
+    """A file's bytes in blocks of 4 MiB."""
     with file.open("rb") as stream:
         while block := stream.read(_BLOCK_BYTES):
             yield block

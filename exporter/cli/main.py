@@ -9,8 +9,12 @@ from exporter.cli.apply import apply
 from exporter.cli.connections import connections
 from exporter.cli.console import Output
 from exporter.cli.demo import demo
+from exporter.cli.doctor import doctor
 from exporter.cli.drop import drop
 from exporter.cli.exports import exports
+from exporter.cli.first_send import preview_export, run_export
+from exporter.cli.pauses import pause, pause_one, resume, resume_one
+from exporter.cli.probe import probe
 from exporter.cli.running import ExitCode
 from exporter.cli.runs import runs
 from exporter.cli.up import up
@@ -25,8 +29,16 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(up)
+app.command()(doctor)
+app.command(no_args_is_help=True)(probe)
 app.command(no_args_is_help=True)(apply)
 app.command(no_args_is_help=True)(drop)
+app.command()(pause)
+app.command()(resume)
+connections.command("pause")(pause_one)
+connections.command("resume")(resume_one)
+exports.command("preview")(preview_export)
+exports.command("run")(run_export)
 app.add_typer(connections, name="connection")
 app.add_typer(exports, name="export")
 app.add_typer(runs, name="run")

@@ -10,10 +10,7 @@ from rich.text import Text
 
 from exporter.cli.wording import STATE_STYLES, duration, moment, number, plural, share, state_text
 from exporter.domain.reject import RejectReason
-from exporter.domain.run import Counts, RunReport
-
-SHORT_ID: Final = 12
-"""So many digits of a run's id are shown in lists; commands take them."""
+from exporter.domain.run import SHORT_ID_DIGITS, Counts, RunReport
 
 _OUTCOMES: Final = (
     ("delivered", "written to ActiveCampaign"),
@@ -44,7 +41,7 @@ def report_text(report: RunReport, *, hints: bool = True) -> RenderableType:
     if report.counts.rows:
         parts.append(_indented(counts_table(report.counts)))
     if report.reasons:
-        parts.append(_indented(_reasons_table(report.reasons)))
+        parts.append(_indented(reasons_table(report.reasons)))
     if report.counts.rows:
         parts.append(_indented(_requests(report)))
     if hints:
@@ -81,7 +78,7 @@ def runs_table(reports: Iterable[RunReport]) -> Table:
     for report in reports:
         counts = report.counts
         table.add_row(
-            report.run_id[:SHORT_ID],
+            report.run_id[:SHORT_ID_DIGITS],
             Text(report.export_id or "-"),
             Text(report.segment),
             _state(report),
@@ -114,7 +111,8 @@ def _sources(report: RunReport) -> Text:
     return Text("\n".join([*shown, f"and {plural(more, 'more file')}"] if more else shown), style="dim")
 
 
-def _reasons_table(reasons: dict[str, int]) -> Table:
+def reasons_table(reasons: dict[str, int]) -> Table:
+    """Why rows did not arrive, the commonest reason first."""
     table = Table.grid(padding=(0, 2))
     table.add_column()
     table.add_column(justify="right")
@@ -140,9 +138,11 @@ def _what_next(report: RunReport) -> list[Text]:
     if report.waiting_for:
         lines.append(Text(f"waiting for: {report.waiting_for}", style="cyan"))
     if not report.state.final:
-        lines.append(_hint("follow it", f"exporter run watch {report.run_id[:SHORT_ID]}"))
+        lines.append(_hint("follow it", f"exporter run watch {report.run_id[:SHORT_ID_DIGITS]}"))
     elif report.reasons:
-        lines.append(_hint("each row", f"exporter run rejects {report.run_id[:SHORT_ID]} > rejects.csv"))
+        lines.append(
+            _hint("each row", f"exporter run rejects {report.run_id[:SHORT_ID_DIGITS]} > rejects.csv")
+        )
     return lines
 
 

@@ -1,6 +1,7 @@
 """Running a command: its session with the storage, its exit code, and its errors as one clear message."""
 
 import asyncio
+import getpass
 import os
 import signal
 import traceback
@@ -181,6 +182,14 @@ def _exit_code(report: RunReport) -> ExitCode:
         return known
     failed = report.state is RunState.FAILED or not report.counts.delivered
     return ExitCode.FAILED if failed else ExitCode.PARTLY_FAILED
+
+
+def whoever_asks() -> str:
+    """The name under which a person's order is written down: that of the account on this machine."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as in some containers
+        return "somebody"
 
 
 def pick(documents: dict[str, Any], wanted: str, kind: str) -> Any:

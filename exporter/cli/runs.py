@@ -12,11 +12,15 @@ import typer
 from exporter.cli.console import Output
 from exporter.cli.follow import display_on, follow_runs
 from exporter.cli.reports import report_text, runs_table
-from exporter.cli.running import ExitCode, JsonOption, exit_code, open_session, run
+from exporter.cli.running import ExitCode, JsonOption, exit_code, open_session, run, whoever_asks
+from exporter.domain.pause import Pause
 from exporter.domain.run import Run
 from exporter.errors import ConfigurationError
 from exporter.steps.aggregate import present_report
+from exporter.steps.control import cancel_run, pause_run, redrive_run, resume_run
 from exporter.steps.ports import Ports
+
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for those who find it paused.")]
 
 runs = typer.Typer(no_args_is_help=True, help="What happened to drops.")
 
@@ -76,6 +80,84 @@ def watch_run(run_id: RunArgument, as_json: JsonOption = False) -> None:
         return exit_code([report])
 
     run(work, as_json=as_json)
+
+
+@runs.command("cancel")
+def cancel(run_id: RunArgument, as_json: JsonOption = False) -> None:
+    """Stop a run for good: nothing leaves any more, what was accepted is still settled and counted."""
+
+    async def work(output: Output) -> int:
+        async with open_session() as session:
+            found = await find_run(run_id, session.ports)
+            stopped_now = await cancel_run(found.run_id, whoever_asks(), session.ports)
+            report = await present_report(await find_run(found.run_id, session.ports), session.ports)
+        output.document(report.model_dump(mode="json"))
+        output.show(report_text(report))
+        if not stopped_now:
+            output.note("The run had been stopped or had ended before: nothing was changed.")
+        else:
+            output.note(f"Cancelled. To send the rest later: exporter run redrive {found.short_id}")
+        return ExitCode.DONE
+
+    run(work, as_json=as_json)
+
+
+@runs.command("pause")
+def pause(run_id: RunArgument, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+    """Let a run send nothing until it is resumed; what was accepted is settled meanwhile."""
+
+    async def work(output: Output) -> int:
+        async with open_session() as session:
+            found = await find_run(run_id, session.ports)
+            made = Pause(since=session.ports.clock.now(), by=whoever_asks(), reason=reason)
+            await _show_changed(await pause_run(found.run_id, made, session.ports), session.ports, output)
+        return ExitCode.DONE
+
+    run(work, as_json=as_json)
+
+
+@runs.command("resume")
+def resume(run_id: RunArgument, as_json: JsonOption = False) -> None:
+    """Let a paused run go on."""
+
+    async def work(output: Output) -> int:
+        async with open_session() as session:
+            found = await find_run(run_id, session.ports)
+            await _show_changed(await resume_run(found.run_id, session.ports), session.ports, output)
+        return ExitCode.DONE
+
+    run(work, as_json=as_json)
+
+
+@runs.command("redrive")
+def redrive(
+    run_id: RunArgument,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a run that has ended on its way again: only contacts without a good answer are sent."""
+
+    async def work(output: Output) -> int:
+        async with open_session() as session:
+            found = await find_run(run_id, session.ports)
+            redriven = await redrive_run(found.run_id, session.ports)
+            if not wait:
+                await _show_changed(redriven, session.ports, output)
+                return ExitCode.DONE
+            with display_on(output.progress_console) as display:
+                (report,) = await follow_runs([found.run_id], session.ports, display)
+        output.document(report.model_dump(mode="json"))
+        output.show(report_text(report))
+        return exit_code([report])
+
+    run(work, as_json=as_json)
+
+
+async def _show_changed(changed: Run, ports: Ports, output: Output) -> None:
+    """The report of a run that was just changed."""
+    report = await present_report(changed, ports)
+    output.document(report.model_dump(mode="json"))
+    output.show(report_text(report))
 
 
 @runs.command("rejects")

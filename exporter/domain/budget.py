@@ -39,6 +39,13 @@ _FIRST_SETTLE_SECONDS: Final = 5.0
 _SHORTEST_SETTLE_SECONDS: Final = 1.0
 _SETTLE_SAMPLES: Final = 15
 _MAX_OUTAGE_PAUSE_SECONDS: Final = 300.0
+_SLOWING: Final = 0.7
+"""What is left of the rate after a throttle: others use the account more than our margins allow for."""
+_SLOWEST: Final = 0.2
+_RECOVERY_SECONDS: Final = 1200.0
+"""A rate of nothing would be whole again after so long: five points a minute."""
+_STRAGGLER_SECONDS: Final = 5.0
+"""Throttles that soon after a hold answer requests that were under way when it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,8 @@ class Pace:
     window_seconds: float
     body_gap_seconds: float
     """Between two bodies of a lot."""
+    lot_gap_seconds: float
+    """Between the last body of a lot and the first of the next."""
     general_gap_seconds: float
     """Between two other calls while nobody sends bodies."""
     busy_general_gap_seconds: float
@@ -61,6 +70,19 @@ class Pace:
     time_scale: float
     """1 at the documented limits; smaller where a local stand-in runs faster."""
 
+    def reduced(self, part: float) -> "Pace":
+        """The pace that uses only a part (0 to 1] of what this one allows."""
+        body_gap = self.body_gap_seconds / part
+        return replace(
+            self,
+            bulk_count=max(1, min(math.floor(self.bulk_count * part), math.floor(_LOT_SECONDS / body_gap))),
+            single_count=max(1, math.floor(self.single_count * part)),
+            body_gap_seconds=body_gap,
+            lot_gap_seconds=self.lot_gap_seconds / part,
+            general_gap_seconds=self.general_gap_seconds / part,
+            busy_general_gap_seconds=self.busy_general_gap_seconds / part,
+        )
+
 
 def pace_for(bulk_per_minute: float, per_second: float, share: float = 1.0) -> Pace:
     """The pace that keeps `share` (0 to 1] of the given limits.
@@ -69,19 +91,22 @@ def pace_for(bulk_per_minute: float, per_second: float, share: float = 1.0) -> P
     that fast); below them fewer requests fit into the same window.
     """
     time_scale = min(1.0, DOCUMENTED_BULK_PER_MINUTE / bulk_per_minute)
-    fewer = min(1.0, bulk_per_minute / DOCUMENTED_BULK_PER_MINUTE) * share
+    fewer = min(1.0, bulk_per_minute / DOCUMENTED_BULK_PER_MINUTE)
     gap_scale = DOCUMENTED_PER_SECOND / per_second
-    body_gap = _BODY_GAP_SECONDS * gap_scale / share
-    return Pace(
+    body_gap = _BODY_GAP_SECONDS * gap_scale
+    late = _LATE_SECONDS * time_scale if time_scale >= _SMALLEST_KEPT_SCALE else math.inf
+    whole = Pace(
         bulk_count=max(1, min(math.floor(_BULK_COUNT * fewer), math.floor(_LOT_SECONDS / body_gap))),
         single_count=max(1, math.floor(_SINGLE_COUNT * fewer)),
         window_seconds=_WINDOW_SECONDS * time_scale,
         body_gap_seconds=body_gap,
-        general_gap_seconds=_GENERAL_GAP_SECONDS * gap_scale / share,
-        busy_general_gap_seconds=_BUSY_GENERAL_GAP_SECONDS * gap_scale / share,
-        late_seconds=_LATE_SECONDS * time_scale if time_scale >= _SMALLEST_KEPT_SCALE else math.inf,
+        lot_gap_seconds=body_gap + (late if late < math.inf else 0.0),
+        general_gap_seconds=_GENERAL_GAP_SECONDS * gap_scale,
+        busy_general_gap_seconds=_BUSY_GENERAL_GAP_SECONDS * gap_scale,
+        late_seconds=late,
         time_scale=time_scale,
     )
+    return whole.reduced(share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +144,10 @@ class AccountBudget:
     """Requests in a row that ActiveCampaign did not serve; sets the length of the next pause."""
     settle_samples: tuple[float, ...] = field(default=())
     """Seconds that recent batches took from acceptance to their final state."""
+    slowed_to: float = 1.0
+    """The part of the rate that the last throttle left."""
+    slowed_until: float = 0.0
+    """From this moment on the rate comes back."""
 
     def to_json(self) -> dict[str, Any]:
         """The stored form."""
@@ -130,6 +159,8 @@ class AccountBudget:
             "hold_reason": self.hold_reason,
             "failures": self.failures,
             "settle_samples": list(self.settle_samples),
+            "slowed_to": self.slowed_to,
+            "slowed_until": self.slowed_until,
         }
 
     @classmethod
@@ -144,6 +175,8 @@ class AccountBudget:
             hold_reason=data["hold_reason"],
             failures=data["failures"],
             settle_samples=tuple(data["settle_samples"]),
+            slowed_to=data.get("slowed_to", 1.0),  # absent where an earlier version wrote
+            slowed_until=data.get("slowed_until", 0.0),
         )
 
 
@@ -152,18 +185,28 @@ Change: TypeAlias = Callable[[AccountBudget], AccountBudget]
 
 
 def reserve_bulk(
-    budget: AccountBudget, pace: Pace, now: float, *, count: int, token: str, single: bool = False
+    budget: AccountBudget,
+    pace: Pace,
+    now: float,
+    *,
+    count: int,
+    token: str,
+    single: bool = False,
+    lead_seconds: float = 0.0,
 ) -> tuple[AccountBudget, Slots]:
     """Reserve slots for up to `count` bodies at the earliest moment that keeps every limit.
 
     Fewer are given when a window holds fewer; the caller comes back for the rest. A reservation goes
-    behind all earlier ones, so that runs on one account take turns.
+    behind all earlier ones, so that runs on one account take turns, and so far behind that a lot which
+    runs late, as it may a little, does not meet the next. `lead_seconds` is what the sender needs before
+    it can begin.
     """
+    pace = pace.reduced(rate_in_force(budget, pace, now))
     budget = _forget_the_past(budget, pace, now)
     count = min(count, pace.single_count if single else pace.bulk_count)
-    start = max(now, budget.hold_until)
+    start = max(now + lead_seconds, budget.hold_until)
     if budget.bulk:
-        start = max(start, budget.bulk[-1].end + pace.body_gap_seconds)
+        start = max(start, budget.bulk[-1].end + pace.lot_gap_seconds)
     start = max(start, _after_dense_general_calls(budget, pace, start))
     gap = pace.body_gap_seconds
     everything = [t for slots in budget.bulk for t in slots.times()]
@@ -175,14 +218,20 @@ def reserve_bulk(
     return replace(budget, bulk=(*budget.bulk, slots)), slots
 
 
-def confirm_slots(budget: AccountBudget, pace: Pace, now: float, slots: Slots) -> tuple[AccountBudget, Slots]:
+def confirm_slots(
+    budget: AccountBudget, pace: Pace, now: float, slots: Slots, *, lead_seconds: float = 0.0
+) -> tuple[AccountBudget, Slots | None]:
     """The slots as they may be used now: unchanged, or reserved anew when they came too late.
 
-    A budget that comes back unchanged needs no write.
+    None where somebody else goes on with them: a copy of the message that carried them has taken them, or
+    reserved others in their place. A budget that comes back unchanged needs no write.
     """
-    known = any(mine.token == slots.token for mine in budget.bulk)
+    tokens = {mine.token: mine for mine in budget.bulk}
+    known = tokens.get(slots.token)
+    if _token_of_taken(slots) in tokens or (known is not None and known.start != slots.start):
+        return budget, None
     late = now > slots.start + pace.late_seconds
-    if known and not late and budget.hold_until <= max(now, slots.start):
+    if known is not None and not late and budget.hold_until <= max(now, slots.start):
         return budget, slots
     return reserve_bulk(
         return_slots(budget, slots.token),
@@ -191,6 +240,7 @@ def confirm_slots(budget: AccountBudget, pace: Pace, now: float, slots: Slots) -
         count=slots.count,
         token=slots.token,
         single=slots.single,
+        lead_seconds=lead_seconds,
     )
 
 
@@ -199,10 +249,20 @@ def return_slots(budget: AccountBudget, token: str) -> AccountBudget:
     return replace(budget, bulk=tuple(slots for slots in budget.bulk if slots.token != token))
 
 
-def take_slots(budget: AccountBudget, slots: Slots) -> tuple[AccountBudget, Slots]:
-    """The slots are used from now on: whoever still holds their token can neither move nor return them."""
-    taken = replace(slots, token=f"{slots.token}*")
+def take_slots(budget: AccountBudget, slots: Slots) -> tuple[AccountBudget, Slots | None]:
+    """The slots are used from now on: whoever still holds their token can neither move nor return them.
+
+    None where they are not there any more: somebody else has reserved others in their place.
+    """
+    if slots not in budget.bulk:
+        return budget, None
+    taken = replace(slots, token=_token_of_taken(slots))
     return replace(budget, bulk=tuple(taken if mine == slots else mine for mine in budget.bulk)), taken
+
+
+def _token_of_taken(slots: Slots) -> str:
+    """Names these very slots: a chunk may have had others a moment ago."""
+    return f"{slots.token}*{slots.start:.3f}"
 
 
 def trim_slots(budget: AccountBudget, token: str, used: int) -> AccountBudget:
@@ -232,6 +292,7 @@ def reserve_general(
     budget: AccountBudget, pace: Pace, now: float, *, count: int
 ) -> tuple[AccountBudget, tuple[float, ...]]:
     """Reserve moments for `count` calls that are not bulk requests (status, lists, fields)."""
+    pace = pace.reduced(rate_in_force(budget, pace, now))
     budget = _forget_the_past(budget, pace, now)
     times: list[float] = []
     previous = max(budget.general, default=-math.inf)
@@ -255,6 +316,25 @@ def hold(budget: AccountBudget, until: float, reason: str) -> AccountBudget:
     if until <= budget.hold_until:
         return budget
     return replace(budget, hold_until=until, hold_reason=reason)
+
+
+def note_throttle(budget: AccountBudget, pace: Pace, now: float, until: float, reason: str) -> AccountBudget:
+    """ActiveCampaign throttled a request: nobody sends before `until`, and then more slowly than before.
+
+    Requests that were under way together may all be throttled; together they slow us down once.
+    """
+    straggler = now < budget.slowed_until + _STRAGGLER_SECONDS * pace.time_scale
+    if not straggler:
+        slower = max(_SLOWEST, _SLOWING * rate_in_force(budget, pace, now))
+        budget = replace(budget, slowed_to=slower)
+    budget = hold(budget, until, reason)
+    return replace(budget, slowed_until=max(budget.slowed_until, budget.hold_until))
+
+
+def rate_in_force(budget: AccountBudget, pace: Pace, now: float) -> float:
+    """The part (0 to 1] of the pace that may be used: lower after a throttle, then it comes back."""
+    recovered = max(0.0, now - budget.slowed_until) / (_RECOVERY_SECONDS * pace.time_scale)
+    return min(1.0, budget.slowed_to + recovered)
 
 
 def note_outage(budget: AccountBudget, now: float, jitter: float, reason: str) -> AccountBudget:

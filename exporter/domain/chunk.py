@@ -54,6 +54,16 @@ class Chunk:
     bodies: tuple[Body, ...]
 
 
+def request_body(contacts: bytes, *, automations: bool) -> bytes:
+    """The body of a bulk import request: the JSON array of contacts in its envelope.
+
+    Automations are kept from starting by a key beside the contacts, not inside them
+    (developers.activecampaign.com/reference/bulk-import-contacts).
+    """
+    exclude = b"false" if automations else b"true"
+    return b'{"contacts":' + contacts + b',"exclude_automations":' + exclude + b"}"
+
+
 def encode_chunk(number: int, bodies: Iterable[Body]) -> bytes:
     """The stored form of a chunk, before compression."""
     bodies = tuple(bodies)

@@ -61,16 +61,18 @@ def plan_drop(
     on_chunk: Callable[[Chunk], None],
     on_reject: Callable[[Reject], None],
     keep_going: Callable[[], None] | None = None,
+    first: int | None = None,
 ) -> PlanSummary:
     """Read, check and pack a drop as it streams by, each chunk handed on as soon as it is full.
 
     `sources` are pairs of blob name and that blob's bytes, in blocks cut anywhere. `keep_going` is called
     every some thousand rows; what it raises ends the plan. The same bytes, mapping and limits give the same
-    chunks and rejects, however the blocks are cut.
+    chunks and rejects, however the blocks are cut. With `first` the plan ends, and counts, at the row that
+    gives the contact of that number (from 1); what follows is not even read.
 
     Raises StopRunError for a drop that can't be read whole; chunks handed on before that are void.
     """
-    planner = _Planner(mapping, limits, on_chunk, on_reject)
+    planner = _Planner(mapping, limits, on_chunk, on_reject, first)
     watch = ReadingWatch(limits.max_bytes, keep_going)
     open_headers = []
     for index, (name, blocks) in enumerate(sources):
@@ -82,6 +84,8 @@ def plan_drop(
         if table.at_open_end:
             open_headers.append(name)
         planner.take(index, table)
+        if planner.enough:
+            return planner.finish()
     if not planner.rows:
         raise StopRunError(
             "empty_drop", "The drop has no data rows. Nothing was sent, and no contact was changed."
@@ -95,6 +99,10 @@ def plan_drop(
     return planner.finish()
 
 
+class _EnoughError(Exception):
+    """The contacts that were asked for are packed: nothing more needs to be read."""
+
+
 @dataclass(slots=True)
 class _Planner:
     """What a plan remembers from one source to the next."""
@@ -103,6 +111,9 @@ class _Planner:
     limits: PlanLimits
     on_chunk: Callable[[Chunk], None]
     on_reject: Callable[[Reject], None]
+    first: int | None = None
+    enough: bool = False
+    """Whether the first contacts that were asked for are there."""
     rows: int = 0
     duplicates: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
@@ -127,7 +138,8 @@ class _Planner:
         build, to_json = contact_builder(self.mapping, table.header), orjson.dumps
         is_plain, digest = PLAIN_ADDRESS.fullmatch, blake2b
         seen, remember = self.seen, self.seen.add
-        pack, max_contact_bytes = self.packer.add, self.packer.max_contact_bytes
+        pack = self.packer.add if self.first is None else self._pack_first
+        max_contact_bytes = self.packer.max_contact_bytes
         max_number = self.limits.max_rows - self.rows
         number = duplicates = 0
         reject = partial(self._reject, table.name, email_at)
@@ -163,8 +175,15 @@ class _Planner:
                 pack(contact, source, number)
         except csv.Error as error:
             raise table.unreadable(error, number + 1) from error
+        except _EnoughError:
+            self.enough = True
         self.rows += number
         self.duplicates += duplicates
+
+    def _pack_first(self, contact: bytes, source: int, row: int) -> None:
+        self.packer.add(contact, source, row)
+        if len(self.seen) == self.first:
+            raise _EnoughError
 
     def finish(self) -> PlanSummary:
         """Hand over the last chunk, and say what there was."""

@@ -210,10 +210,13 @@ class RunProgress:
         return sorted(batches, key=lambda batch: (batch.accepted_at, batch.batch_id))
 
 
-def fold(contact_counts: Sequence[Sequence[int]], facts: Iterable[Fact]) -> RunProgress:
+def fold(
+    contact_counts: Sequence[Sequence[int]], facts: Iterable[Fact], *, tries_since: float = 0.0
+) -> RunProgress:
     """Fold facts over the plan; `contact_counts[chunk][body]` is what the plan fixed.
 
-    Facts about bodies that the plan does not have are left out.
+    Facts about bodies that the plan does not have are left out. Failures before `tries_since` (seconds since
+    the epoch) no longer count as tries, though what is sent again stays a resend.
     """
     by_body: defaultdict[tuple[int, int], _BodyFacts] = defaultdict(_BodyFacts)
     tallies: dict[str, Tally] = {}
@@ -229,7 +232,7 @@ def fold(contact_counts: Sequence[Sequence[int]], facts: Iterable[Fact]) -> RunP
     nothing = _BodyFacts()
     bodies = tuple(
         tuple(
-            _fold_body(chunk, body, count, by_body.get((chunk, body), nothing))
+            _fold_body(chunk, body, count, by_body.get((chunk, body), nothing), tries_since)
             for body, count in enumerate(counts)
         )
         for chunk, counts in enumerate(contact_counts)
@@ -242,7 +245,7 @@ def fold(contact_counts: Sequence[Sequence[int]], facts: Iterable[Fact]) -> RunP
     return RunProgress(bodies, requests, last_fact_at, last_sent_at)
 
 
-def _fold_body(chunk: int, number: int, count: int, facts: _BodyFacts) -> BodyProgress:
+def _fold_body(chunk: int, number: int, count: int, facts: _BodyFacts, tries_since: float) -> BodyProgress:
     """What became of one body."""
     everyone = whole(count)
     delivered = failed = in_flight = accepted = with_automations = 0
@@ -273,7 +276,7 @@ def _fold_body(chunk: int, number: int, count: int, facts: _BodyFacts) -> BodyPr
     for leaf, named in leaves:
         if not leaf & ~closed:
             continue
-        item, given_up = _next_try(chunk, number, leaf, facts)
+        item, given_up = _next_try(chunk, number, leaf, facts, tries_since)
         if item is not None:
             items.append(item)
         else:  # whoever was named shares the fate of the rest, which nothing proves right or wrong
@@ -328,7 +331,9 @@ def _split(group: Mask, facts: _BodyFacts) -> tuple[list[tuple[Mask, Mask]], dic
     return first + second, first_refused | second_refused
 
 
-def _next_try(chunk: int, number: int, leaf: Mask, facts: _BodyFacts) -> tuple[Item | None, str]:
+def _next_try(
+    chunk: int, number: int, leaf: Mask, facts: _BodyFacts, tries_since: float
+) -> tuple[Item | None, str]:
     """The next sending of a part, or the reason why there is none."""
     failures: list[tuple[float, str]] = [
         (receipt.at, receipt.detail) for receipt in facts.unknown if receipt.part & leaf
@@ -338,14 +343,16 @@ def _next_try(chunk: int, number: int, leaf: Mask, facts: _BodyFacts) -> tuple[I
         outcome = facts.ends.get(batch_id)
         if outcome is None or not receipt.part & leaf or outcome.end is BatchEnd.COMPLETED:
             continue
-        if outcome.end is BatchEnd.UNSETTLED:
+        counts = outcome.at > tries_since
+        if counts and outcome.end is BatchEnd.UNSETTLED:
             return None, "ActiveCampaign did not finish the batch within a day"
-        lost += outcome.end is BatchEnd.LOST
+        lost += counts and outcome.end is BatchEnd.LOST
         failures.append((outcome.at, f"the batch ended {outcome.end.value}"))
-    if not failures:
-        return Item(chunk, number, leaf, resend=False), ""
-    last_at, last_reason = max(failures)
-    if len(failures) >= MAX_TRIES or lost >= MAX_LOST:
-        return None, f"{len(failures)} tries; the last one: {last_reason}"
-    pause = min(_MAX_RETRY_SECONDS, _FIRST_RETRY_SECONDS * 2.0 ** (len(failures) - 1))
+    tries = [(at, reason) for at, reason in failures if at > tries_since]
+    if not tries:
+        return Item(chunk, number, leaf, resend=bool(failures)), ""
+    last_at, last_reason = max(tries)
+    if len(tries) >= MAX_TRIES or lost >= MAX_LOST:
+        return None, f"{len(tries)} tries; the last one: {last_reason}"
+    pause = min(_MAX_RETRY_SECONDS, _FIRST_RETRY_SECONDS * 2.0 ** (len(tries) - 1))
     return Item(chunk, number, leaf, resend=True, not_before=last_at + pause), ""

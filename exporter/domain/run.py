@@ -8,9 +8,11 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from exporter.domain.configuration import Connection, Export
-from exporter.domain.drop import Source
+from exporter.domain.drop import Source, drop_version
+from exporter.domain.pause import Pause, Pauses
 
 SCHEMA: Final = 1
+SHORT_ID_DIGITS: Final = 12
 
 
 class RunState(StrEnum):
@@ -20,6 +22,8 @@ class RunState(StrEnum):
     PLANNING = "planning"
     DELIVERING = "delivering"
     SETTLING = "settling"
+    PAUSED = "paused"
+    """Only in reports: the run stands in one of the states above, and waits for a person to resume it."""
     SUCCEEDED = "succeeded"
     PARTLY_FAILED = "partly_failed"
     FAILED = "failed"
@@ -33,7 +37,9 @@ class RunState(StrEnum):
         return self not in _OPEN_STATES
 
 
-_OPEN_STATES: Final = frozenset({RunState.QUEUED, RunState.PLANNING, RunState.DELIVERING, RunState.SETTLING})
+_OPEN_STATES: Final = frozenset(
+    {RunState.QUEUED, RunState.PLANNING, RunState.DELIVERING, RunState.SETTLING, RunState.PAUSED}
+)
 
 
 class _Document(BaseModel):
@@ -116,6 +122,8 @@ class Run(_Document):
     """As it was when the run was ordered; later edits do not touch the run."""
     connection: Connection | None
     ordered_at: datetime
+    first: int | None = None
+    """Send only so many contacts, the first valid ones of the drop, to look at them; None sends all."""
 
     state: RunState = RunState.QUEUED
     started_at: datetime | None = None
@@ -124,7 +132,11 @@ class Run(_Document):
     """Which plan holds; chunks and rejects lie under it."""
     planned_at: datetime | None = None
     stopped: RunError | None = None
-    """Set once: nothing more is sent; what was accepted is still settled."""
+    """Nothing more is sent; what was accepted is still settled. The first reason stays."""
+    pause: Pause | None = None
+    """Nothing is sent until somebody resumes the run; what was accepted is settled meanwhile."""
+    redriven_at: datetime | None = None
+    """When a run that had ended was put on its way again: tries are counted anew from here."""
     waiting_for: str | None = None
     waiting_since: datetime | None = None
     next_try_at: datetime | None = None
@@ -132,7 +144,7 @@ class Run(_Document):
     settle_turn: int = 0
     """The settlement turn that may run next; 0 until the first receipt."""
     next_check_at: datetime | None = None
-    """When that turn is due; the sweep restarts a chain that is overdue."""
+    """When that turn is due; the sweep restarts a chain that is overdue. None while there is no chain."""
     late_asked_at: datetime | None = None
     """When batches that take far longer than usual were last asked about, and were not final."""
     late_asked_through: datetime | None = None
@@ -146,14 +158,55 @@ class Run(_Document):
         return self.export.id if self.export else None
 
     @property
+    def short_id(self) -> str:
+        """As much of the id as people need; commands take it."""
+        return self.run_id[:SHORT_ID_DIGITS]
+
+    @property
     def sendable(self) -> bool:
         """Whether bodies may leave."""
         return self.state in {RunState.DELIVERING, RunState.SETTLING} and self.stopped is None
+
+    @property
+    def tries_since(self) -> float:
+        """Seconds since the epoch from which on tries are counted."""
+        return self.redriven_at.timestamp() if self.redriven_at else 0.0
+
+    def held_by(self, pauses: Pauses) -> str | None:
+        """Why a person keeps the run from sending, and what ends that; None where nobody does."""
+        if self.state.final or self.stopped is not None:
+            return None
+        if self.pause is not None:
+            return f"the run is paused {self.pause.told()} (`exporter run resume {self.short_id}` ends that)"
+        return pauses.over(self.connection.id) if self.connection else None
 
 
 def run_id_for(export_id: str | None, drop: str, cause: str) -> str:
     """The id of a run: the same export, drop version and cause are the same run. 32 hex digits."""
     return hashlib.sha256(f"{export_id or ''}\n{drop}\n{cause}".encode()).hexdigest()[:32]
+
+
+def new_run(
+    export: Export,
+    connection: Connection,
+    segment: str,
+    sources: tuple[Source, ...],
+    cause: str,
+    ordered_at: datetime,
+    *,
+    first: int | None = None,
+) -> Run:
+    """A run of a drop, with the configuration as it is now."""
+    return Run(
+        run_id=run_id_for(export.id, drop_version(sources), cause),
+        segment=segment,
+        sources=sources,
+        cause=cause,
+        export=export,
+        connection=connection,
+        ordered_at=ordered_at,
+        first=first,
+    )
 
 
 def final_state(run: Run, counts: Counts) -> RunState:

@@ -22,6 +22,7 @@ class Watermark(BaseModel):
     blob: str
     """Decides between drops of the same moment: the greater name is the newer one."""
     ordered_at: datetime
+    """When the run was ordered, or redriven: decides between runs of one drop."""
 
     @classmethod
     def of(cls, run: Run) -> Self:
@@ -30,7 +31,7 @@ class Watermark(BaseModel):
             run_id=run.run_id,
             dropped_at=max((source.last_modified for source in run.sources), default=run.ordered_at),
             blob=max((source.blob for source in run.sources), default=""),
-            ordered_at=run.ordered_at,
+            ordered_at=run.redriven_at or run.ordered_at,
         )
 
     def newer_than(self, other: "Watermark") -> bool:

@@ -23,7 +23,13 @@ class Account:
     ports: Ports
 
     async def reserve_bulk(
-        self, *, count: int, token: str, single: bool, ran_late: tuple[str, float] | None = None
+        self,
+        *,
+        count: int,
+        token: str,
+        single: bool,
+        lead_seconds: float = 0.0,
+        ran_late: tuple[str, float] | None = None,
     ) -> Slots | None:
         """Slots for up to `count` bodies; None when `token` holds slots that are still to come.
 
@@ -40,28 +46,33 @@ class Account:
                 reserved = None
                 return budget
             budget, reserved = rules.reserve_bulk(
-                budget, self.pace, now, count=count, token=token, single=single
+                budget, self.pace, now, count=count, token=token, single=single, lead_seconds=lead_seconds
             )
             return budget
 
         await self._update(change)
         return reserved
 
-    async def confirm(self, slots: Slots) -> Slots:
-        """The slots as they may be used now: the same, or later ones."""
-        confirmed = slots
+    async def confirm(self, slots: Slots, lead_seconds: float = 0.0) -> Slots | None:
+        """The slots as they may be used now: the same, or later ones; None where others go on with them."""
+        confirmed: Slots | None = slots
 
         def change(budget: AccountBudget) -> AccountBudget:
             nonlocal confirmed
-            budget, confirmed = rules.confirm_slots(budget, self.pace, self.now(), slots)
+            budget, confirmed = rules.confirm_slots(
+                budget, self.pace, self.now(), slots, lead_seconds=lead_seconds
+            )
             return budget
 
         await self._update(change)
         return confirmed
 
-    async def take(self, slots: Slots) -> Slots:
-        """The slots, in use from now on: a copy of the message that carried them can't give them back."""
-        taken = slots
+    async def take(self, slots: Slots) -> Slots | None:
+        """The slots, in use from now on: a copy of the message that carried them can't give them back.
+
+        None where somebody else has moved them.
+        """
+        taken: Slots | None = slots
 
         def change(budget: AccountBudget) -> AccountBudget:
             nonlocal taken
@@ -103,15 +114,23 @@ class Account:
             await self.ports.clock.sleep(missing)
 
     async def note_throttle(self, verdict: Verdict) -> None:
-        """Everybody on the account pauses as long as the answer says."""
+        """Everybody on the account pauses as long as the answer says, and then sends more slowly."""
         asked = verdict.retry_after_seconds
         if asked is None:
             asked = DEFAULT_THROTTLE_SECONDS * self.pace.time_scale
         seconds = min(asked, MAX_THROTTLE_SECONDS)
-        until = self.now() + seconds
-        await self._update(lambda budget: rules.hold(budget, until, "ActiveCampaign throttles the account"))
+        now = self.now()
+        held = await self._update(
+            lambda budget: rules.note_throttle(
+                budget, self.pace, now, now + seconds, "ActiveCampaign throttles the account"
+            )
+        )
         self.ports.telemetry.event(
-            Event.ACCOUNT_HELD, account=self.name, seconds=round(seconds, 1), why=verdict.detail
+            Event.ACCOUNT_HELD,
+            account=self.name,
+            seconds=round(seconds, 1),
+            why=verdict.detail,
+            rate=round(held.slowed_to, 2),
         )
 
     async def note_outage(self, verdict: Verdict) -> None:

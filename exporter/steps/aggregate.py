@@ -28,6 +28,7 @@ from exporter.steps.deliver import chunk_claim
 from exporter.steps.events import Event
 from exporter.steps.messages import Queue, ReceiptsMessage
 from exporter.steps.ports import Ports
+from exporter.steps.run_progress import read_progress
 
 BEING_SENT_SECONDS = 5.0
 
@@ -42,7 +43,7 @@ async def aggregate(message: ReceiptsMessage, ports: Ports) -> None:
         if run.stopped is not None:
             await _complete(run, None, NOTHING_PLANNED, ports)
         return
-    progress = fold(record.bodies, await ports.facts.read(run.run_id))
+    progress = await read_progress(run, record, ports)
     if progress.open_batches() or (progress.chunks_to_send() and run.stopped is None):
         return
     if await _is_being_sent(run, progress, ports):  # its receipts are still to come
@@ -143,8 +144,12 @@ async def present_report(run: Run, ports: Ports) -> RunReport:
     if run.report is not None:
         return run.report
     record = await ports.plans.record(run.run_id)
-    facts = await ports.facts.read(run.run_id) if record else []
-    return report(run, record, fold(record.bodies if record else (), facts), run.state)
+    progress = await read_progress(run, record, ports) if record else NOTHING_PLANNED
+    held_by = run.held_by(await ports.pauses.load())
+    if held_by is None:
+        return report(run, record, progress, run.state)
+    waiting = run.model_copy(update={"waiting_for": held_by})
+    return report(waiting, record, progress, RunState.PAUSED)
 
 
 def _counts(record: PlanRecord | None, progress: RunProgress) -> Counts:

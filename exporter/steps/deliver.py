@@ -5,12 +5,13 @@ message that carries them, visible shortly before they begin. Waiting costs noth
 finds the chunk's slots reserved, its claim held or its work done, and ends.
 """
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 
 from exporter.domain.budget import Slots
 from exporter.domain.configuration import Export
-from exporter.domain.progress import Item, RunProgress, fold
+from exporter.domain.progress import Item, RunProgress
 from exporter.domain.run import PlanRecord, Run, RunState
 from exporter.errors import ConfigurationError, RetryLaterError, StopRunError
 from exporter.steps.accounts import Account, open_account
@@ -19,11 +20,17 @@ from exporter.steps.lot import MAX_WITHOUT_RECEIPT, Lot, LotItem
 from exporter.steps.messages import ChunkMessage, Queue, ReceiptsMessage, ReservedSlots
 from exporter.steps.ports import Claim, Destination, Ports
 from exporter.steps.preflight import resolve_mapping
+from exporter.steps.run_progress import read_progress
 from exporter.steps.stop import give_way, note_waiting, stop_run
 
 CLAIM_SECONDS = 75.0
+LOT_BODIES = 33
+"""At most so many slots are taken at once: then it is another run's turn, if one waits."""
 CALL_SECONDS = 60.0
 """A call takes up another chunk only while it is younger than this."""
+LEAD_SECONDS = 0.5
+"""At the least from the reservation of slots to their first moment: getting claim and chunk takes time."""
+LONGEST_LEAD_SECONDS = 2.5
 NEAR_SECONDS = 3.0
 """Slots that begin within this time are waited for; others are waited for on the queue."""
 EARLY_SECONDS = 2.5
@@ -80,12 +87,12 @@ async def deliver(message: ChunkMessage, ports: Ports) -> None:
         return
     account = await open_account(run.connection, ports)
     slots = message.slots.to_slots() if message.slots else None
-    if not run.sendable:
+    if not await _may_send(run, ports):  # whoever resumes the run puts its message anew
         if slots:
             await account.return_slots(slots)
         return
     try:
-        await _look_again(run, run.export, ports)
+        await _look_again(run, record, run.export, ports)
         async with ports.destinations.open(run.connection) as destination:
             await _Delivery(run, run.export, record, account, destination, ports).go(message.chunk, slots)
     except StopRunError as error:
@@ -95,12 +102,18 @@ async def deliver(message: ChunkMessage, ports: Ports) -> None:
         await ports.queue.send(Queue.CHUNKS, message, delay_seconds=KEY_SECONDS)
 
 
-async def _look_again(run: Run, export: Export, ports: Ports) -> None:
+async def _may_send(run: Run, ports: Ports) -> bool:
+    """Whether bodies may leave: nobody has stopped or paused the run."""
+    return run.sendable and run.held_by(await ports.pauses.load()) is None
+
+
+async def _look_again(run: Run, record: PlanRecord, export: Export, ports: Ports) -> None:
     """Before the first body of a plan that has become old: are key, list and fields still there?"""
     planned_at = run.planned_at
-    if planned_at is None or ports.clock.now() - planned_at < STALE_PLAN:
+    if planned_at is None or ports.clock.now() - planned_at < STALE_PLAN or run.connection is None:
         return
-    if run.connection is not None and not await ports.facts.read(run.run_id):
+    sent_at = (await read_progress(run, record, ports)).last_sent_at
+    if sent_at <= run.tries_since:
         await resolve_mapping(export, run.connection, ports)
 
 
@@ -120,6 +133,7 @@ class _Delivery:
         started_at = self.ports.clock.monotonic()
         arrived_with_slots = slots is not None
         ran_late: tuple[str, float] | None = None
+        lead_seconds = LEAD_SECONDS if math.isfinite(self.account.pace.late_seconds) else 0.0
         while True:
             progress = await self._progress()
             _check_not_refused_outright(progress)
@@ -129,8 +143,8 @@ class _Delivery:
                     await self.account.return_slots(slots)
                 await self._nothing_ready(work)
                 return
-            slots = await self._slots_for(work, chunk, slots, ran_late)
-            if slots is None:  # another message of this run waits for these very slots
+            slots = await self._slots_for(work, chunk, slots, lead_seconds, ran_late)
+            if slots is None:  # another message of this run goes on with these very slots
                 return
             out_of_time = self.ports.clock.monotonic() - started_at > CALL_SECONDS
             if out_of_time or slots.start - self.account.now() > NEAR_SECONDS:
@@ -144,24 +158,35 @@ class _Delivery:
                     await self._come_back(work.chunk)
                 return
             slots = await self.account.take(slots)
+            if slots is None:
+                await self.ports.claims.release(claim, clean=claim.clean)
+                return
             lot = await self._send_claimed(work, slots, claim)
             if lot is None or lot.withdrawn:
                 return
+            if not lot.sent_count:  # too late for its first slot: it needs more time than others
+                lead_seconds = min(2 * lead_seconds, LONGEST_LEAD_SECONDS)
             ran_late = (slots.token, lot.late_seconds)
             chunk, slots, arrived_with_slots = work.chunk, None, False
 
     async def _slots_for(
-        self, work: Work, chunk: int, slots: Slots | None, ran_late: tuple[str, float] | None
+        self,
+        work: Work,
+        chunk: int,
+        slots: Slots | None,
+        lead_seconds: float,
+        ran_late: tuple[str, float] | None,
     ) -> Slots | None:
         """Slots for the work: those that came with the message if they still fit, else new ones."""
         if slots is not None and (slots.single, chunk) == (work.single, work.chunk):
-            return await self.account.confirm(slots)
+            return await self.account.confirm(slots, lead_seconds)
         if slots is not None:
             await self.account.return_slots(slots)
         return await self.account.reserve_bulk(
-            count=len(work.items),
+            count=min(len(work.items), LOT_BODIES),
             token=_token(self.run.run_id, work),
             single=work.single,
+            lead_seconds=lead_seconds,
             ran_late=ran_late,
         )
 
@@ -171,7 +196,7 @@ class _Delivery:
         Raises StopRunError where the run must stop.
         """
         run = await self.ports.runs.load(self.run.run_id)
-        if run is None or not run.sendable:
+        if run is None or not await _may_send(run, self.ports):
             await self.account.trim_slots(slots, 0)
             await self.ports.claims.release(claim, clean=claim.clean)
             return None
@@ -229,7 +254,7 @@ class _Delivery:
         return lot, suspects
 
     async def _progress(self) -> RunProgress:
-        return fold(self.record.bodies, await self.ports.facts.read(self.run.run_id))
+        return await read_progress(self.run, self.record, self.ports)
 
     async def _wait_on_the_queue(self, chunk: int, slots: Slots) -> None:
         """Put the message that comes back shortly before the slots begin."""

@@ -24,8 +24,8 @@ from exporter.steps.ports import Destination, Ports
 
 MAX_WITHOUT_RECEIPT = 24
 RECEIPTS_PER_DOCUMENT = 10
-LOOK_UP_SECONDS = 4.0
-"""How often a sender looks whether the run or the account was stopped: nothing leaves 5 s after a stop."""
+LOOK_UP_SECONDS = 1.0
+"""How often a sender looks whether run, connection or account were stopped: nothing leaves 5 s after that."""
 CATCHING_UP = 0.93
 ANSWER_SECONDS = 15.0
 """Sending ends so long before the claim does, to leave time for the answers."""
@@ -66,7 +66,7 @@ class Lot:
     stop_error: StopRunError | None = None
     """Why the whole run must stop."""
     withdrawn: bool = False
-    """The run was stopped from outside, or the claim ran out: no message may follow."""
+    """The run was stopped or paused from outside, or the claim ran out: no message may follow."""
 
     _halted: bool = False
     _looked_again: bool = False
@@ -124,11 +124,12 @@ class Lot:
         """Look every few seconds whether a person or a throttle elsewhere stopped us."""
         while True:
             await self.ports.clock.sleep(LOOK_UP_SECONDS)
-            run = await self.ports.runs.load(self.run.run_id)
-            if run is None or not run.sendable:
+            run, pauses, budget = await asyncio.gather(
+                self.ports.runs.load(self.run.run_id), self.ports.pauses.load(), self.account.load()
+            )
+            if run is None or not run.sendable or run.held_by(pauses) is not None:
                 self.withdrawn = True
                 return
-            budget = await self.account.load()
             if budget.hold_until > self.account.now():
                 self._halted = True
                 return
@@ -163,14 +164,14 @@ class Lot:
             moment = self._moments[self.sent_count]
             self.sent_count += 1
             await self.account.wait_until(moment)
-            return True
+            return not self.withdrawn
         slots = await self.account.reserve_bulk(count=1, token=f"{self.run.run_id}:again", single=False)
         if slots is None or slots.start - self.account.now() > SECOND_LOOK_SECONDS:
             if slots is not None:
                 await self.account.return_slots(slots)
             return False
         await self.account.wait_until(slots.start)
-        return True
+        return not self.withdrawn
 
     def _contacts(self, body: int, part: Mask) -> bytes:
         """The JSON array to send: the body as planned, or the part of it that is asked for."""
@@ -290,25 +291,26 @@ class Lot:
             for receipt in receipts:
                 self.receipted.add(receipt.body)
                 self._places.release()
-        if self._documents == 1 and self.run.settle_turn == 0:
+        if self._documents == 1 and self.run.next_check_at is None:
             await self._start_settling()
 
     async def _start_settling(self) -> None:
-        """The first receipts of a run start its chain of settlement turns."""
+        """The first receipts of a run, or of its redrive, start a chain of settlement turns."""
         started = False
         delay = await self.account.usual_settle_seconds()
 
         def change(run: Run) -> Run:
             nonlocal started
-            started = run.settle_turn == 0 and not run.state.final
+            started = run.next_check_at is None and not run.state.final
             if not started:
                 return run
-            return run.model_copy(update={"settle_turn": 1, "next_check_at": self.ports.clock.now()})
+            turn = max(1, run.settle_turn)
+            return run.model_copy(update={"settle_turn": turn, "next_check_at": self.ports.clock.now()})
 
         self.run = await self.ports.runs.update(self.run.run_id, change)
         if started:
             await self.ports.queue.send(
                 Queue.SETTLEMENTS,
-                SettlementMessage(run_id=self.run.run_id, turn=1),
+                SettlementMessage(run_id=self.run.run_id, turn=self.run.settle_turn),
                 delay_seconds=delay,
             )

@@ -9,7 +9,7 @@ from typing import Self
 
 from exporter.domain.chunk import Chunk
 from exporter.domain.contact import ContactMapping
-from exporter.domain.planning import PlanSummary, plan_drop
+from exporter.domain.planning import plan_drop
 from exporter.domain.run import PlanRecord, Run, RunState
 from exporter.errors import RetryLaterError, StopRunError
 from exporter.steps.events import Event
@@ -19,7 +19,8 @@ from exporter.steps.preflight import resolve_mapping
 from exporter.steps.stop import give_way, note_waiting, stop_run
 
 CLAIM_SECONDS = 120.0
-RENEW_SECONDS = 30.0
+LOOK_UP_SECONDS = 5.0
+"""How often a planner looks whether its run was stopped; it renews its claim as well."""
 TURN_SECONDS = 30.0
 """So long a plan waits for another one in its process; then it is put back."""
 RETRY_SECONDS = 30.0
@@ -38,10 +39,12 @@ async def plan(message: PlanMessage, ports: Ports, *, gate: asyncio.Lock) -> Non
     if run.plan_epoch is not None or run.stopped is not None:
         await _put_on_its_way(run, ports)
         return
+    if run.held_by(await ports.pauses.load()) is not None:  # whoever resumes it puts its message anew
+        return
     claim = await ports.claims.acquire(f"{run.run_id}/plan", ports.owner, CLAIM_SECONDS)
     if not isinstance(claim, Claim):  # whoever has it goes on, or the sweep comes
         return
-    hold = _Hold(claim, ports)
+    hold = _Hold(run.run_id, claim, ports)
     try:
         async with hold:
             await _plan_claimed(run, hold, ports, gate)
@@ -56,14 +59,21 @@ async def plan(message: PlanMessage, ports: Ports, *, gate: asyncio.Lock) -> Non
 class _Hold:
     """Keeps a claim renewed while its owner works, and gives it back at the end."""
 
-    def __init__(self, claim: Claim, ports: Ports) -> None:
+    def __init__(self, run_id: str, claim: Claim, ports: Ports) -> None:
+        self._run_id = run_id
         self.claim = claim
         self.lost = False
+        self._stopped: StopRunError | None = None
         self._ports = ports
         self._renewing: asyncio.Task[None] | None = None
 
     def check(self) -> None:
-        """Raises RetryLaterError when the claim may have ended; called from the planning thread."""
+        """Raises RetryLaterError when the claim may have ended, StopRunError when the run was stopped.
+
+        Called from the planning thread.
+        """
+        if self._stopped is not None:
+            raise self._stopped
         if self.lost or (self._renewing is not None and self._renewing.done()):
             raise RetryLaterError("another planner took over")
 
@@ -77,9 +87,12 @@ class _Hold:
         await self._ports.claims.release(self.claim)
 
     async def _renew(self) -> None:
-        """Renew for as long as it works."""
+        """Renew for as long as it works, or until the run is stopped."""
         while not self.lost:
-            await self._ports.clock.sleep(RENEW_SECONDS)
+            await self._ports.clock.sleep(LOOK_UP_SECONDS)
+            run = await self._ports.runs.load(self._run_id)
+            if run is not None and run.stopped is not None:
+                self._stopped = StopRunError(run.stopped.code, run.stopped.message)
             renewed = await self._ports.claims.renew(self.claim, self._ports.owner, CLAIM_SECONDS)
             self.lost = renewed is None
             self.claim = renewed or self.claim
@@ -112,7 +125,9 @@ async def _plan_claimed(run: Run, hold: _Hold, ports: Ports, gate: asyncio.Lock)
         contacts=record.contacts,
         chunks=len(record.bodies),
     )
-    _judge(record, export.tolerated_reject_percentage)
+    if run.first is None:
+        _judge(record.rows, record.rejected, record.reasons, export.tolerated_reject_percentage)
+    hold.check()
     took_over = await _supersede_older(run, export.id, ports)
     planned_at = ports.clock.now()
     run = await ports.runs.update(
@@ -179,22 +194,30 @@ def _read(
     ports: Ports,
     keep_going: Callable[[], None],
 ) -> PlanRecord:
-    """Read, check and pack the whole drop; blocking."""
+    """Read, check and pack the drop; blocking.
+
+    Where only the first contacts are wanted, the whole drop is read, checked and judged all the same: who
+    looks at a few contacts wants to know whether the rest will do.
+    """
+    tolerated_percentage = run.export.tolerated_reject_percentage if run.export else 0.0
+    if run.first is not None:
+        whole = plan_drop(
+            _sources(run, ports), mapping, on_chunk=_forget, on_reject=_forget, keep_going=keep_going
+        )
+        _judge(whole.rows, whole.rejected, whole.reasons, tolerated_percentage)
     bodies: list[tuple[int, ...]] = []
 
     def store(chunk: Chunk) -> None:
         bodies.append(tuple(body.contact_count for body in chunk.bodies))
         writer.chunk(chunk)
 
-    sources: Iterator[tuple[str, Iterator[bytes]]] = (
-        (source.blob, ports.drops.read(source)) for source in run.sources
-    )
-    summary: PlanSummary = plan_drop(
-        sources,
+    summary = plan_drop(
+        _sources(run, ports),
         mapping,
         on_chunk=store,
         on_reject=writer.reject,
         keep_going=keep_going,
+        first=run.first,
     )
     return PlanRecord(
         epoch=epoch,
@@ -206,14 +229,22 @@ def _read(
     )
 
 
-def _judge(record: PlanRecord, tolerated_percentage: float) -> None:
+def _sources(run: Run, ports: Ports) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """The drop's blobs with their bytes."""
+    return ((source.blob, ports.drops.read(source)) for source in run.sources)
+
+
+def _forget(_: object) -> None:
+    """Takes what only had to be looked at."""
+
+
+def _judge(rows: int, rejected: int, reasons: dict[str, int], tolerated_percentage: float) -> None:
     """Refuse a drop that has too many bad rows: then the mapping or the file is wrong, not the rows."""
-    if record.rows and 100 * record.rejected > tolerated_percentage * record.rows:
-        percentage = 100 * record.rejected / record.rows
-        main_reason = max(record.reasons, key=lambda reason: record.reasons[reason])
+    if rows and 100 * rejected > tolerated_percentage * rows:
+        main_reason = max(reasons, key=lambda reason: reasons[reason])
         raise StopRunError(
             "too_many_rejects",
-            f"{record.rejected} of {record.rows} rows ({percentage:.1f} %) are rejected, most of them as "
+            f"{rejected} of {rows} rows ({100 * rejected / rows:.1f} %) are rejected, most of them as "
             f"{main_reason}; {tolerated_percentage:g} % are tolerated, so nothing was sent. Look at the "
             "rejects, correct the file or the mapping, or raise tolerated_reject_percentage, then drop it "
             "again",

@@ -11,6 +11,7 @@ from exporter.domain.chunk import Chunk
 from exporter.domain.configuration import Connection, Export
 from exporter.domain.drop import DropRecord, Source
 from exporter.domain.facts import Fact
+from exporter.domain.pause import Pauses
 from exporter.domain.reject import Reject
 from exporter.domain.run import PlanRecord, Run
 from exporter.domain.verdict import BatchStatus, Verdict
@@ -128,11 +129,24 @@ class RunStore(Protocol):
         Raises StopRunError("run_gone") when there is no such run.
         """
 
+    async def reopen(self, run_id: str, change: Callable[[Run], Run]) -> Run:
+        """Like `update`, for a change that takes a run out of its final state. Safe to repeat."""
+
     def all(self) -> AsyncIterator[Run]:
         """Every run that is kept, in no order."""
 
     def open(self) -> AsyncIterator[Run]:
         """The runs that are not over, in no order; costs nothing for those that are."""
+
+
+class PauseStore(Protocol):
+    """What is paused beyond single runs."""
+
+    async def load(self) -> Pauses:
+        """The pauses as they are now."""
+
+    async def update(self, change: Callable[[Pauses], Pauses]) -> Pauses:
+        """Swap them for their changed selves, again until nobody interferes; no write without a change."""
 
 
 class PlanWriter(Protocol):
@@ -244,6 +258,16 @@ class ReportStore(Protocol):
         """The rejects file in blocks; raises ConfigurationError when there is none."""
 
 
+class SignsOfLife(Protocol):
+    """What the running app leaves behind, so that `exporter doctor` can tell that it runs."""
+
+    async def beat(self) -> None:
+        """Say that the timer fires; written at most once a minute."""
+
+    async def acknowledge(self, token: str) -> None:
+        """Say that the test drop with this token was announced."""
+
+
 class Destination(Protocol):
     """One ActiveCampaign account, seen through one connection. Nothing here paces itself or tries again."""
 
@@ -275,6 +299,7 @@ class Ports:
     registry: Registry
     drops: DropStore
     runs: RunStore
+    pauses: PauseStore
     plans: PlanStore
     facts: FactStore
     claims: ClaimStore
@@ -282,4 +307,5 @@ class Ports:
     watermarks: WatermarkStore
     queue: WorkQueue
     reports: ReportStore
+    signs: SignsOfLife
     destinations: Destinations

@@ -2,22 +2,16 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
 
 from exporter.domain.configuration import Connection, Export
 from exporter.domain.contact import ContactMapping
-from exporter.domain.fields import AccountField, account_field, resolve_fields
+from exporter.domain.fields import resolve_fields
 from exporter.domain.verdict import Verdict, VerdictKind
 from exporter.errors import ConfigurationError, RetryLaterError, StopRunError
-from exporter.steps.accounts import Account, open_account
-from exporter.steps.ports import Destination, Ports
+from exporter.steps.account_reader import AccountReader, object_of, read_fields
+from exporter.steps.accounts import open_account
+from exporter.steps.ports import Ports
 
-PAGE_SIZE = 100
-"""`limit` above 100 is clamped (developers.activecampaign.com/reference/pagination)."""
-MAX_PAGES = 100
-TRIES = 3
-NEAR_SECONDS = 5.0
-"""A moment that is further away is not waited for here."""
 CHECK_SECONDS = 20.0
 
 
@@ -29,74 +23,6 @@ class AccountCheck:
     list_name: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Reads resources within the account's general budget, trying again where that makes sense."""
-
-    destination: Destination
-    account: Account
-    connection: Connection
-    holds_account: bool = True
-    """Whether an outage that is met makes everybody on the account pause."""
-
-    async def read(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
-        """The resource; a Verdict for what a person has to mend. Raises RetryLaterError for the rest."""
-        last: Verdict | None = None
-        for _ in range(TRIES):
-            (moment,) = await self.account.reserve_general(1)
-            if moment - self.account.now() > NEAR_SECONDS:
-                await self.account.return_general((moment,))
-                break
-            await self.account.wait_until(moment)
-            answer = await self.destination.get(path, parameters)
-            if isinstance(answer, dict):
-                await self.account.note_service()
-                return answer
-            if answer.kind is VerdictKind.THROTTLED:
-                await self.account.note_throttle(answer)
-            elif answer.kind in {VerdictKind.UNAVAILABLE, VerdictKind.UNKNOWN}:
-                if self.holds_account:
-                    await self.account.note_outage(answer)
-                last = answer
-                break
-            elif answer.kind is not VerdictKind.REKEYED and (
-                answer.kind is not VerdictKind.DENIED or last is not None
-            ):
-                return answer
-            last = answer  # a good key was seen refused now and then: it gets a second look
-        held = (await self.account.load()).hold_reason
-        said = f" ({last.detail})" if last else f": {held}" if held else ""
-        raise RetryLaterError(
-            f"{self.connection.host} does not answer as ActiveCampaign should{said}; if this lasts, check "
-            f"the host of connection '{self.connection.id}' and that this app may reach it"
-        )
-
-    def refuse(self, verdict: Verdict) -> StopRunError:
-        """The error for an answer that a person has to mend."""
-        name = self.connection.id
-        match verdict.kind:
-            case VerdictKind.DENIED:
-                return StopRunError(
-                    "key_refused",
-                    f"ActiveCampaign refuses the key of connection '{name}' ({verdict.detail}): check that "
-                    f"secret '{self.connection.secret}' holds the key of {self.connection.host} "
-                    "(Settings > Developer) and that its user may see the list",
-                )
-            case VerdictKind.UNPAID:
-                return StopRunError(
-                    "account_unpaid",
-                    f"ActiveCampaign refuses account {self.connection.host} for its payment or contract: "
-                    "settle that there, then drop the segment again",
-                )
-            case VerdictKind.MISSING:
-                return StopRunError(
-                    "host_wrong",
-                    f"{self.connection.host} answers, but not as ActiveCampaign does: check the host of "
-                    f"connection '{name}' (Settings > Developer > API URL)",
-                )
-        return StopRunError("refused", f"ActiveCampaign refuses the request: {verdict.detail}")
-
-
 async def check_account(connection: Connection, list_id: str | None, ports: Ports) -> AccountCheck:
     """Look whether a connection works and, with `list_id`, whether that list may be used.
 
@@ -105,7 +31,7 @@ async def check_account(connection: Connection, list_id: str | None, ports: Port
     """
     account = await open_account(connection, ports)
     async with ports.destinations.open(connection) as destination:
-        reader = _Reader(destination, account, connection, holds_account=False)
+        reader = AccountReader(destination, account, connection, holds_account=False)
         try:
             async with asyncio.timeout(CHECK_SECONDS):
                 user = await _user(reader)
@@ -117,18 +43,21 @@ async def check_account(connection: Connection, list_id: str | None, ports: Port
             ) from None
 
 
-async def resolve_mapping(export: Export, connection: Connection, ports: Ports) -> ContactMapping:
+async def resolve_mapping(
+    export: Export, connection: Connection, ports: Ports, *, holds_account: bool = True
+) -> ContactMapping:
     """Check key and list, and resolve the export's custom fields against the account.
 
-    Raises like `check_account`.
+    With `holds_account` an outage that is met makes everybody on the account pause: right for the app, wrong
+    for a person's machine, which may just be offline. Raises like `check_account`.
     """
     account = await open_account(connection, ports)
     try:
         async with ports.destinations.open(connection) as destination:
-            reader = _Reader(destination, account, connection)
+            reader = AccountReader(destination, account, connection, holds_account)
             await _user(reader)
             await _list_name(reader, export.list_id)
-            fields = await _fields(reader) if export.mapping.fields else []
+            fields = await read_fields(reader) if export.mapping.fields else []
     except ConfigurationError as error:
         raise StopRunError("key_unreadable", str(error)) from error
     targets, problems = resolve_fields(export.mapping.fields, fields)
@@ -151,7 +80,7 @@ async def resolve_mapping(export: Export, connection: Connection, ports: Ports) 
     )
 
 
-async def _user(reader: _Reader) -> str:
+async def _user(reader: AccountReader) -> str:
     """The ActiveCampaign user behind the key."""
     answer = await reader.read("users/me")
     if isinstance(answer, Verdict):
@@ -162,11 +91,11 @@ async def _user(reader: _Reader) -> str:
     return str(user.get("username") or user.get("id") or "")
 
 
-async def _list_name(reader: _Reader, list_id: str) -> str:
+async def _list_name(reader: AccountReader, list_id: str) -> str:
     """The list's name."""
     answer = await reader.read(f"lists/{list_id}")
     if isinstance(answer, dict):
-        return str(_object(answer.get("list")).get("name") or "")
+        return str(object_of(answer.get("list")).get("name") or "")
     if answer.kind is VerdictKind.MISSING:
         raise StopRunError(
             "list_missing",
@@ -180,24 +109,3 @@ async def _list_name(reader: _Reader, list_id: str) -> str:
             "group manage that list in ActiveCampaign (Settings > Users and Groups)",
         )
     raise reader.refuse(answer)
-
-
-async def _fields(reader: _Reader) -> list[AccountField]:
-    """The account's custom fields, all pages."""
-    fields: list[AccountField] = []
-    for page in range(MAX_PAGES):
-        answer = await reader.read("fields", {"limit": str(PAGE_SIZE), "offset": str(page * PAGE_SIZE)})
-        if isinstance(answer, Verdict):
-            raise reader.refuse(answer)
-        entries = answer.get("fields")
-        entries = entries if isinstance(entries, list) else []
-        fields += [field for entry in entries if (field := account_field(_object(entry))) is not None]
-        # A short page is the last one; the total that the answer gives is not needed, and may be missing.
-        if len(entries) < PAGE_SIZE:
-            break
-    return fields
-
-
-def _object(value: object) -> dict[str, Any]:
-    """A part of an answer that should be an object."""
-    return value if isinstance(value, dict) else {}

@@ -2,10 +2,20 @@
 
 from datetime import datetime
 
-from exporter.domain.configuration import Connection, Export
-from exporter.domain.drop import DropRecord, EndMarker, Ignored, Source, drop_version, is_hidden, recognise
-from exporter.domain.run import Counts, RequestCounts, Run, RunError, RunReport, RunState, run_id_for
+from exporter.domain.drop import DropRecord, Ignored, Source, drop_version, recognise
+from exporter.domain.run import (
+    Counts,
+    RequestCounts,
+    Run,
+    RunError,
+    RunReport,
+    RunState,
+    new_run,
+    run_id_for,
+)
+from exporter.domain.testdrop import token_in
 from exporter.steps.events import Event
+from exporter.steps.landing import sources_of
 from exporter.steps.messages import PlanMessage, Queue
 from exporter.steps.ports import Ports, StoredExport
 
@@ -22,8 +32,9 @@ async def receive(blob: str, ports: Ports, *, announced: bool = True) -> DropRec
     meaning = recognise(blob)
     if isinstance(meaning, Ignored):
         ports.telemetry.event(Event.DROP_IGNORED, why=meaning.why)
+        await _acknowledge(blob, ports)
         return None
-    sources = await _sources(blob, meaning, ports)
+    sources = await sources_of(blob, meaning, ports)
     if not sources:
         ports.telemetry.event(Event.DROP_IGNORED, why="its files are gone")
         return None
@@ -36,17 +47,11 @@ async def receive(blob: str, ports: Ports, *, announced: bool = True) -> DropRec
     return await _take_up(meaning.segment, version, sources, ports)
 
 
-async def _sources(blob: str, meaning: object, ports: Ports) -> tuple[Source, ...]:
-    """The files that make the drop."""
-    if isinstance(meaning, EndMarker):
-        files = await ports.drops.folder(meaning.folder)
-        return tuple(
-            file
-            for file in files
-            if not is_hidden(file.blob.removeprefix(meaning.folder)) and file.blob[-1] != "/"
-        )
-    source = await ports.drops.source(blob)
-    return (source,) if source else ()
+async def _acknowledge(blob: str, ports: Ports) -> None:
+    """Let `exporter doctor` see that its test drop was announced, if it still waits for that."""
+    token = token_in(blob)
+    if token is not None and await ports.drops.source(blob) is not None:
+        await ports.signs.acknowledge(token)
 
 
 async def _take_up(segment: str, version: str, sources: tuple[Source, ...], ports: Ports) -> DropRecord:
@@ -61,9 +66,8 @@ async def _take_up(segment: str, version: str, sources: tuple[Source, ...], port
     if ready:
         for stored in ready:
             export = stored.value
-            runs.append(
-                _order(export, connections[export.connection].value, segment, version, sources, ports)
-            )
+            connection = connections[export.connection].value
+            runs.append(new_run(export, connection, segment, sources, DROP_CAUSE, ports.clock.now()))
     else:
         runs.append(_skip(_why_nobody(segment, wanting, exports), segment, version, sources, ports))
     for run in runs:
@@ -83,26 +87,6 @@ async def _take_up(segment: str, version: str, sources: tuple[Source, ...], port
     await ports.drops.record(record)
     ports.telemetry.event(Event.DROP_RECORDED, drop=version, run_count=len(runs))
     return record
-
-
-def _order(
-    export: Export,
-    connection: Connection,
-    segment: str,
-    version: str,
-    sources: tuple[Source, ...],
-    ports: Ports,
-) -> Run:
-    """A new run, with the configuration as it is now."""
-    return Run(
-        run_id=run_id_for(export.id, version, DROP_CAUSE),
-        segment=segment,
-        sources=sources,
-        cause=DROP_CAUSE,
-        export=export,
-        connection=connection,
-        ordered_at=ports.clock.now(),
-    )
 
 
 def _skip(why: RunError, segment: str, version: str, sources: tuple[Source, ...], ports: Ports) -> Run:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from exporter.domain.facts import BatchEnd, Fact, Mask, Outcome, Tally, mask_of, positions_of
-from exporter.domain.progress import OpenBatch, RunProgress, fold
+from exporter.domain.progress import OpenBatch, RunProgress
 from exporter.domain.run import PlanRecord, Run
 from exporter.domain.verdict import BatchState, BatchStatus, Verdict, VerdictKind
 from exporter.errors import ConfigurationError, StopRunError
@@ -20,6 +20,7 @@ from exporter.steps.accounts import Account, open_account
 from exporter.steps.events import Event
 from exporter.steps.messages import ChunkMessage, Queue, ReceiptsMessage, SettlementMessage
 from exporter.steps.ports import Destination, Ports
+from exporter.steps.run_progress import read_progress
 from exporter.steps.stop import note_waiting, stop_run
 
 TURN_SECONDS = 30.0
@@ -39,6 +40,8 @@ UNSETTLED_SECONDS = 24 * 3600.0
 SHORTEST_IDLE_SECONDS = 3.0
 LONGEST_IDLE_SECONDS = 15.0
 """Between two turns while nothing is open that could be asked about."""
+LONGEST_QUIET_SECONDS = 60.0
+"""The same while the run stands still, as a paused one does."""
 
 _ENDS = {
     BatchState.COMPLETED: BatchEnd.COMPLETED,
@@ -56,14 +59,14 @@ async def settle(message: SettlementMessage, ports: Ports) -> None:
     if record is None:
         return
     turn = _Turn(run, record, await open_account(run.connection, ports), message.turn, ports)
-    progress = fold(record.bodies, await ports.facts.read(run.run_id))
+    progress = await read_progress(run, record, ports)
     try:
         async with ports.destinations.open(run.connection) as destination:
             delay = await turn.ask(progress.open_batches(), destination)
     except ConfigurationError as error:  # the key can't be read just now
         delay, turn.waiting_for = PATIENCE_SECONDS, str(error)
     await turn.write()
-    progress = fold(record.bodies, await ports.facts.read(run.run_id))
+    progress = await read_progress(run, record, ports)
     await turn.go_on(progress, delay)
 
 
@@ -328,6 +331,9 @@ class _Turn:
         if not progress.open_batches() and (run.stopped or not progress.chunks_to_send()):
             await self.ports.queue.send(Queue.RECEIPTS, ReceiptsMessage(run_id=run_id))
             return
+        if not progress.open_batches():
+            quiet_seconds = self.account.now() - progress.last_fact_at
+            delay_seconds = max(delay_seconds, min(LONGEST_QUIET_SECONDS, quiet_seconds / 8))
         now = self.ports.clock.now()
         update: dict[str, object] = {"next_check_at": now + timedelta(seconds=delay_seconds)}
         if self._late_through:

@@ -5,12 +5,11 @@ A process that dies hides its queue message for ten minutes; the sweep does not 
 
 from datetime import UTC, datetime, timedelta
 
-from exporter.domain.drop import Ignored, Source, recognise
-from exporter.domain.progress import fold
 from exporter.domain.run import Run
 from exporter.steps.accounts import open_account
 from exporter.steps.deliver import chunk_claim
 from exporter.steps.events import Event
+from exporter.steps.landing import newest_drop
 from exporter.steps.messages import (
     ChunkMessage,
     Message,
@@ -21,6 +20,7 @@ from exporter.steps.messages import (
 )
 from exporter.steps.ports import Ports
 from exporter.steps.receive import receive
+from exporter.steps.run_progress import read_progress
 
 STALLED = timedelta(seconds=90)
 UNANNOUNCED = timedelta(seconds=60)
@@ -29,22 +29,25 @@ OLDEST_DROP = timedelta(hours=48)
 
 async def sweep(ports: Ports) -> None:
     """Look at every open run and at the newest drop of every segment."""
+    await ports.signs.beat()
+    pauses = await ports.pauses.load()
     async for run in ports.runs.open():
-        await _look_after(run, ports)
+        await _look_after(run, ports, paused=run.held_by(pauses) is not None)
     for blob in await _unannounced(ports):
         await receive(blob, ports, announced=False)
 
 
-async def _look_after(run: Run, ports: Ports) -> None:
-    """Put anew what should have moved on and did not."""
+async def _look_after(run: Run, ports: Ports, *, paused: bool) -> None:
+    """Put anew what should have moved on and did not; a paused run only settles."""
     if run.plan_epoch is None and run.stopped is None:
-        await _look_after_plan(run, ports)
+        if not paused:
+            await _look_after_plan(run, ports)
         return
-    if run.settle_turn and _overdue(run.next_check_at, ports):
+    if _overdue(run.next_check_at, ports):
         await _restart(
             run, Queue.SETTLEMENTS, SettlementMessage(run_id=run.run_id, turn=run.settle_turn), ports
         )
-    await _look_after_chunks(run, ports)
+    await _look_after_chunks(run, ports, paused=paused)
 
 
 async def _look_after_plan(run: Run, ports: Ports) -> None:
@@ -53,36 +56,37 @@ async def _look_after_plan(run: Run, ports: Ports) -> None:
         await _restart(run, Queue.PLANS, PlanMessage(run_id=run.run_id), ports)
 
 
-async def _look_after_chunks(run: Run, ports: Ports) -> None:
+async def _look_after_chunks(run: Run, ports: Ports, *, paused: bool) -> None:
     """Restart sending where work is left, nobody has it, and no slots wait for it."""
     record = await ports.plans.record(run.run_id)
     if record is None or run.connection is None:
         if _overdue(run.started_at, ports):
             await _restart(run, Queue.RECEIPTS, ReceiptsMessage(run_id=run.run_id), ports)
         return
-    progress = fold(record.bodies, await ports.facts.read(run.run_id))
+    progress = await read_progress(run, record, ports)
     chunks = progress.chunks_to_send() if run.sendable else []
     # While something is left to send, only sending counts as movement: settling may go on for long.
     last_at = progress.last_sent_at if chunks else progress.last_fact_at
     if not _overdue(_last_moved_at(run, last_at), ports):
         return
-    if chunks:
+    if progress.open_batches() and run.next_check_at is None:
+        turn = max(1, run.settle_turn)
+        await ports.runs.update(run.run_id, lambda current: current.model_copy(update={"settle_turn": turn}))
+        await _restart(run, Queue.SETTLEMENTS, SettlementMessage(run_id=run.run_id, turn=turn), ports)
+    if chunks and not paused:
         now = ports.clock.now().timestamp()
         budget = await (await open_account(run.connection, ports)).load()
         waiting = any(slots.token.startswith(run.run_id) and slots.end > now for slots in budget.bulk)
         held = budget.hold_until > now
         if not waiting and not held and await ports.claims.free(chunk_claim(run.run_id, chunks[0])):
             await _restart(run, Queue.CHUNKS, ChunkMessage(run_id=run.run_id, chunk=chunks[0]), ports)
-    elif not progress.open_batches():
+    elif not chunks and not progress.open_batches():
         await _restart(run, Queue.RECEIPTS, ReceiptsMessage(run_id=run.run_id), ports)
-    elif not run.settle_turn:
-        await ports.runs.update(run.run_id, lambda current: current.model_copy(update={"settle_turn": 1}))
-        await _restart(run, Queue.SETTLEMENTS, SettlementMessage(run_id=run.run_id, turn=1), ports)
 
 
 def _last_moved_at(run: Run, last_at: float) -> datetime:
     """When the run last moved, as far as its document and its facts show."""
-    known = (run.ordered_at, run.started_at, run.planned_at, run.next_try_at)
+    known = (run.ordered_at, run.started_at, run.planned_at, run.next_try_at, run.redriven_at)
     moments = [moment for moment in known if moment]
     return max([*moments, datetime.fromtimestamp(last_at, UTC)])
 
@@ -108,19 +112,8 @@ async def _unannounced(ports: Ports) -> list[str]:
     wanted = {
         segment for stored in (await ports.registry.exports()).values() for segment in stored.value.segments
     }
-    newest: dict[str, Source] = {}
-    for segment in sorted(wanted):
-        for source in await ports.drops.folder(f"{segment}/"):
-            if isinstance(recognise(source.blob), Ignored):
-                continue
-            if segment not in newest or _order(source) > _order(newest[segment]):
-                newest[segment] = source
     now = ports.clock.now()
+    newest = [await newest_drop(segment, ports) for segment in sorted(wanted)]
     return [
-        source.blob for source in newest.values() if UNANNOUNCED < now - source.last_modified < OLDEST_DROP
+        source.blob for source in newest if source and UNANNOUNCED < now - source.last_modified < OLDEST_DROP
     ]
-
-
-def _order(source: Source) -> tuple[datetime, str]:
-    """Drops of one segment follow one another by time, ties by the greater name."""
-    return source.last_modified, source.blob

@@ -7,7 +7,7 @@ from typing import Any
 from .batches import Batch, BatchQueue
 from .catalog import Catalog
 from .clock import Clock, ScaledClock
-from .contact_query import QueryCache
+from .contact_index import ContactIndex
 from .contacts import Contact, ContactStore, ListStatus, Membership
 from .counters import Counters
 from .faults import Faults
@@ -15,18 +15,22 @@ from .keys import KeyRing
 from .limits import Limits
 from .outbound import Delivery, callback_of, webhook_delivery
 from .processing import process
-from .settings import SimulatorSettings
+from .settings import READ_AT_START, SimulatorSettings
 from .webhooks import Webhooks
 
 
 class Account:
     """One ActiveCampaign account in memory; `reset` empties it."""
 
-    def __init__(self, settings: SimulatorSettings, clock: Clock) -> None:
+    def __init__(self, settings: SimulatorSettings, clock: Clock, routes: Collection[str] = ()) -> None:
+        """Take what fault rules may call a route; without any, every name will do."""
         self._initial = settings
+        self._routes = routes
         self.clock = clock
         self.send: Callable[[Delivery], None] = lambda _: None
         """Where callbacks and webhooks go; the server sets it."""
+        self.url = ""
+        """The server's base URL, which the links in answers begin with; the server sets it."""
         self.reset()
 
     def reset(self) -> None:
@@ -35,19 +39,27 @@ class Account:
         self.settings = settings
         self.epoch = (settings.start or datetime.now(UTC)) - timedelta(seconds=self.clock.now())
         self.zone = timezone(timedelta(minutes=settings.utc_offset_minutes))
+        started = self.date(0.0)
+        self.midnight = (started.replace(hour=0, minute=0, second=0, microsecond=0) - started).total_seconds()
+        """The midnight before second zero, in simulated seconds; without summer time all days are as long."""
         self.contacts = ContactStore()
         self.catalog = Catalog(settings)
         self.keys = KeyRing(settings.key)
         self.limits = Limits()
         self.batches = BatchQueue()
         self.counters = Counters(settings.request_log_size)
-        self.faults = Faults()
+        self.faults = Faults(self._routes)
         self.webhooks = Webhooks()
-        self.queries = QueryCache()
+        self.index = ContactIndex(self.contacts)
+        self.contacts.changed = self.index.note
 
     def change_settings(self, changes: dict[str, object]) -> None:
-        """Change switches at run time."""
-        self.settings = self.settings.changed(changes)
+        """Change switches at run time; raises ValueError for what is read at the start only."""
+        changed = self.settings.changed(changes)
+        for name in sorted(READ_AT_START):
+            if getattr(changed, name) != getattr(self.settings, name):
+                raise ValueError(f"{name} is read at the start only")
+        self.settings = changed
         if "speed" in changes and isinstance(self.clock, ScaledClock):
             self.clock.set_speed(self.settings.speed)
 

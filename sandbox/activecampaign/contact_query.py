@@ -1,18 +1,29 @@
 """Which contacts `GET /contacts` finds."""
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from .contacts import Contact
+from .contacts import Contact, ContactStore
 
 if TYPE_CHECKING:
     from .account import Account
 
 _ANY_STATUS = "-1"
 _DATE_FILTERS = ("created_after", "created_before", "updated_after", "updated_before")
+_NOT_MODELLED = (
+    "exclude",
+    "formid",
+    "in_group_lists",
+    "organization",
+    "phone",
+    "segmentid",
+    "seriesid",
+    "waitid",
+)
+
+Check = Callable[[Contact], bool]
 
 
 class QueryError(ValueError):
@@ -24,6 +35,8 @@ class ContactQuery:
     """The conditions of a query, paging aside."""
 
     email: str = ""
+    ids: frozenset[int] | None = None
+    """The ids asked for; none means any."""
     email_like: str = ""
     search: str = ""
     list_id: int = 0
@@ -33,31 +46,42 @@ class ContactQuery:
     dates: tuple[tuple[str, float], ...] = ()
     """Date filters as simulated seconds."""
 
-    @property
-    def unconditional(self) -> bool:
-        """Whether every contact is found."""
-        return self == ContactQuery()
+    def candidates(self, store: ContactStore) -> list[Contact] | None:
+        """Return the few contacts that can be meant, or nothing if it may be any."""
+        if self.email:
+            contact = store.find(self.email)
+            return [] if contact is None else [contact]
+        if self.ids is not None:
+            return [contact for contact_id in self.ids if (contact := store.get(contact_id)) is not None]
+        return None
 
-    def holds(self, contact: Contact) -> bool:
-        """Say whether a contact is found."""
-        if self.email and contact.email != self.email:
-            return False
-        if self.email_like and self.email_like not in contact.email:
-            return False
-        if self.tag_id and self.tag_id not in contact.tag_ids:
-            return False
-        if (self.list_id or self.status is not None) and not self._on_list(contact):
-            return False
-        if self.search and not self._mentions(contact):
-            return False
-        return all(_in_time(contact, name, moment) for name, moment in self.dates)
+    def check(self) -> Check:
+        """Return the test that says whether a contact is found."""
+        checks = tuple(self._checks())
+        if not checks:
+            return lambda _: True
+        return checks[0] if len(checks) == 1 else lambda contact: all(check(contact) for check in checks)
+
+    def _checks(self) -> Iterable[Check]:
+        if self.list_id or self.status is not None:
+            yield self._on_list
+        if self.tag_id:
+            yield lambda contact: self.tag_id in contact.tag_ids
+        if self.ids is not None:
+            ids = self.ids
+            yield lambda contact: contact.id in ids
+        for name, moment in self.dates:
+            yield _in_time(name, moment)
+        if self.email_like:
+            yield lambda contact: self.email_like in contact.email
+        if self.search:
+            yield self._mentions
 
     def _on_list(self, contact: Contact) -> bool:
-        return any(
-            (not self.list_id or membership.list_id == self.list_id)
-            and (self.status is None or membership.status == self.status)
-            for membership in contact.memberships
-        )
+        for list_id, status, *_ in contact.memberships:
+            if self.list_id in (0, list_id) and self.status in (None, status):
+                return True
+        return False
 
     def _mentions(self, contact: Contact) -> bool:
         details = contact.details
@@ -65,32 +89,47 @@ class ContactQuery:
         return any(self.search in value.lower() for value in values)
 
 
-def _in_time(contact: Contact, name: str, moment: float) -> bool:
-    value = contact.created_at if name.startswith("created") else contact.updated_at
-    return value > moment if name.endswith("after") else value < moment
+def _in_time(name: str, moment: float) -> Check:
+    match name:
+        case "created_after":
+            return lambda contact: contact.created_at > moment
+        case "created_before":
+            return lambda contact: contact.created_at < moment
+        case "updated_after":
+            return lambda contact: contact.updated_at > moment
+        case _:
+            return lambda contact: contact.updated_at < moment
 
 
-def read_query(account: "Account", query: Mapping[str, str], filters: Mapping[str, str]) -> ContactQuery:
+def read_query(
+    account: "Account", query: Mapping[str, str], ids: Iterable[str], filters: Mapping[str, str]
+) -> ContactQuery:
     """Read the parameters of `GET /contacts`; a filter that is not modelled is an error, not ignored."""
-    if "segmentid" in query or "in_group_lists" in query:
-        raise QueryError("segmentid and in_group_lists are not modelled")
-    unknown = set(filters) - {*_DATE_FILTERS, "email"}
+    unknown = sorted(
+        {*(set(filters) - {*_DATE_FILTERS, "email"}), *(name for name in _NOT_MODELLED if name in query)}
+    )
     if unknown:
-        raise QueryError(f"filters {sorted(unknown)} are not modelled")
+        raise QueryError(f"not modelled: {', '.join(unknown)}")
     status = query.get("status", _ANY_STATUS)
+    wanted = frozenset(read_integer("ids[]", contact_id) for contact_id in ids)
     return ContactQuery(
         email=(query.get("email") or filters.get("email", "")).strip().lower(),
+        ids=wanted or None,
         email_like=query.get("email_like", "").lower(),
         search=query.get("search", "").lower(),
-        list_id=_integer(query, "listid"),
-        tag_id=_integer(query, "tagid"),
-        status=None if status == _ANY_STATUS else _integer(query, "status"),
+        list_id=read_integer("listid", query.get("listid", "0")),
+        tag_id=read_integer("tagid", query.get("tagid", "0")),
+        status=None if status == _ANY_STATUS else read_integer("status", status),
         dates=tuple((name, _moment(account, filters[name])) for name in _DATE_FILTERS if name in filters),
     )
 
 
-def _integer(query: Mapping[str, str], name: str) -> int:
-    value = query.get(name, "0")
+def read_integer(name: str, value: str) -> int:
+    """Read a parameter that is a number.
+
+    Raises:
+        QueryError: if it is none.
+    """
     if not value.isdecimal():
         raise QueryError(f"{name} is not a number")
     return int(value)
@@ -104,30 +143,3 @@ def _moment(account: "Account", text: str) -> float:
     if date.tzinfo is None:
         date = date.replace(tzinfo=account.zone)
     return (date - account.epoch).total_seconds()
-
-
-class QueryCache:
-    """The ids found by the last query, so that a sweep page by page reads the contacts once."""
-
-    def __init__(self) -> None:
-        self._key: tuple[ContactQuery, int] | None = None
-        self._ids: list[int] = []
-
-    def find(self, account: "Account", query: ContactQuery) -> list[int]:
-        """Return the ids of the contacts found, in rising order."""
-        if query.email:
-            contact = account.contacts.find(query.email)
-            return [contact.id] if contact is not None and query.holds(contact) else []
-        key = (query, account.contacts.version)
-        if key != self._key:
-            holds: Callable[[Contact], bool] = (lambda _: True) if query.unconditional else query.holds
-            self._ids = [contact.id for contact in account.contacts if holds(contact)]
-            self._key = key
-        return self._ids
-
-
-def between(ids: list[int], greater: int | None, less: int | None) -> list[int]:
-    """Keep the ids beyond `id_greater` and below `id_less`."""
-    start = 0 if greater is None else bisect_right(ids, greater)
-    end = len(ids) if less is None else bisect_left(ids, less)
-    return ids[start:end]

@@ -4,7 +4,7 @@ A contact's names, phone and field values lie in one JSON byte string, `[first, 
 which is decoded when somebody looks. Tuples of memberships and of tags are shared between contacts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple, TypeVar
 
@@ -93,8 +93,8 @@ class ContactStore:
         self.by_email: dict[str, Contact] = {}
         self._by_id: list[Contact | None] = []
         self._shared: dict[Any, Any] = {}
-        self.version = 0
-        """Grows with every change, so that a cached query can tell whether it still holds."""
+        self.changed: Callable[[int], None] = lambda _: None
+        """Hears the id of every contact that changes; the account sets it."""
 
     def __len__(self) -> int:
         return len(self.by_email)
@@ -102,6 +102,15 @@ class ContactStore:
     def __iter__(self) -> Iterator[Contact]:
         """Go through the contacts in the order of their ids."""
         return (contact for contact in self._by_id if contact is not None)
+
+    @property
+    def last_id(self) -> int:
+        """The greatest id given out."""
+        return len(self._by_id)
+
+    def slots(self) -> Sequence[Contact | None]:
+        """Return the contacts by id, the first id being 1, with nothing in place of deleted ones."""
+        return self._by_id
 
     def after(self, contact_id: int, count: int) -> list[Contact]:
         """Return the next contacts by id, for a reader that pauses between portions."""
@@ -127,7 +136,7 @@ class ContactStore:
         contact = Contact(len(self._by_id) + 1, email, packed, now)
         self._by_id.append(contact)
         self.by_email[email] = contact
-        self.version += 1
+        self.changed(contact.id)
         return contact
 
     def rename(self, contact: Contact, email: str) -> None:
@@ -135,23 +144,23 @@ class ContactStore:
         del self.by_email[contact.email]
         contact.email = email
         self.by_email[email] = contact
-        self.version += 1
+        self.changed(contact.id)
 
     def delete(self, contact: Contact) -> None:
         """Remove a contact; the same address later gets a new id."""
         del self.by_email[contact.email]
         self._by_id[contact.id - 1] = None
-        self.version += 1
+        self.changed(contact.id)
 
     def set_tags(self, contact: Contact, tag_ids: tuple[int, ...]) -> None:
         """Replace the contact's tags."""
         contact.tag_ids = self._share(tag_ids)
-        self.version += 1
+        self.changed(contact.id)
 
     def set_memberships(self, contact: Contact, memberships: tuple[Membership, ...]) -> None:
         """Replace the contact's standing on all lists."""
         contact.memberships = self._share(memberships)
-        self.version += 1
+        self.changed(contact.id)
 
     def set_membership(self, contact: Contact, membership: Membership) -> None:
         """Replace the contact's standing on one list."""
@@ -161,7 +170,7 @@ class ContactStore:
     def touch(self, contact: Contact, now: float) -> None:
         """Note that a contact changed."""
         contact.updated_at = now
-        self.version += 1
+        self.changed(contact.id)
 
     def _share(self, value: SharedT) -> SharedT:
         """Return an equal tuple seen recently, so that contacts imported together hold one object."""

@@ -5,23 +5,40 @@ to meet next.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from aiohttp import web
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .account import Account
 from .answers import json_answer
 from .contacts import Contact, Details, ListStatus, Membership
-from .faults import FaultRuleError
 from .gate import CONTROL, Handler, account_of
 from .outbound import Sender
+from .settings import explain
 
 routes = web.RouteTableDef()
 SENDER: web.AppKey[Sender] = web.AppKey("sender", Sender)
 
 _PORTION = 2_000
+
+
+class Seed(BaseModel):
+    """A contact as it is to stand; what is left out stays as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+    id: int | None = None
+    """Passed over, so that contacts can be written back as they were read."""
+    email: str
+    first_name: str | None = None
+    last_name: str | None = None
+    phone: str | None = None
+    fields: dict[int, str] = {}
+    tags: list[str] = []
+    lists: dict[int, ListStatus] = {}
+    bounced: Literal["", "hard", "soft"] | None = None
 
 
 class ControlError(ValueError):
@@ -54,10 +71,10 @@ async def get_contact(request: web.Request) -> web.Response:
 async def post_contacts(request: web.Request) -> web.Response:
     """Write contacts as they are to stand, list status included, without audit or automations."""
     account = account_of(request)
-    items = await _items(request)
-    for item in items:
-        seed_contact(account, item)
-    return json_answer({"contacts": len(items)})
+    seeds = [Seed.model_validate(item) for item in await _items(request)]
+    for seed in seeds:
+        seed_contact(account, seed)
+    return json_answer({"contacts": len(seeds)})
 
 
 @routes.get(CONTROL + "/counters")
@@ -222,26 +239,24 @@ async def post_reset(request: web.Request) -> web.Response:
     return json_answer({})
 
 
-def seed_contact(account: Account, item: Mapping[str, Any]) -> Contact:
-    """Write one contact as it is to stand; keys as in `GET /_sandbox/contacts`, lists as `{id: status}`."""
+def seed_contact(account: Account, seed: Seed) -> Contact:
+    """Write one contact as it is to stand, without audit, automations or webhooks."""
     now = account.clock.now()
-    email = str(item["email"]).strip().lower()
+    email = seed.email.strip().lower()
     contact = account.contacts.find(email) or account.contacts.create(email, now)
     old = contact.details
-    fields = {int(field_id): str(value) for field_id, value in item.get("fields", {}).items()}
     contact.packed = Details(
-        item.get("first_name", old.first_name),
-        item.get("last_name", old.last_name),
-        item.get("phone", old.phone),
-        old.fields | fields,
+        old.first_name if seed.first_name is None else seed.first_name,
+        old.last_name if seed.last_name is None else seed.last_name,
+        old.phone if seed.phone is None else seed.phone,
+        old.fields | seed.fields,
     ).pack()
-    contact.bounced = item.get("bounced", contact.bounced)
-    tag_ids = dict.fromkeys((*contact.tag_ids, *(account.catalog.tag(name) for name in item.get("tags", ()))))
+    contact.bounced = contact.bounced if seed.bounced is None else seed.bounced
+    tag_ids = dict.fromkeys((*contact.tag_ids, *(account.catalog.tag(name) for name in seed.tags)))
     account.contacts.set_tags(contact, tuple(tag_ids))
-    for list_id, value in item.get("lists", {}).items():
-        status = ListStatus(int(value))
+    for list_id, status in seed.lists.items():
         left_at = now if status == ListStatus.UNSUBSCRIBED else None
-        account.contacts.set_membership(contact, Membership(int(list_id), status, now, left_at))
+        account.contacts.set_membership(contact, Membership(list_id, status, now, left_at))
     account.contacts.touch(contact, now)
     return contact
 
@@ -276,13 +291,28 @@ def happen(account: Account, item: Mapping[str, Any]) -> None:
 
 @web.middleware
 async def control_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn a senseless control request into 400 with the reason."""
+    """Turn a senseless control request into 400 with the reason, an unknown route into a list of routes."""
     try:
         return await handler(request)
-    except (ControlError, FaultRuleError, ValidationError, KeyError, ValueError, TypeError) as problem:
+    except (web.HTTPException, KeyError, ValueError, TypeError) as problem:
         if not request.path.startswith(CONTROL):
             raise
-        return _problem(f"{type(problem).__name__}: {problem}", 400)
+        return _problem_answer(problem)
+
+
+def _problem_answer(problem: Exception) -> web.Response:
+    match problem:
+        case web.HTTPNotFound() | web.HTTPMethodNotAllowed():
+            known = [f"{route.method} {route.path}" for route in routes if isinstance(route, web.RouteDef)]
+            return json_answer({"error": "no such control route", "routes": known}, problem.status)
+        case web.HTTPException():
+            return _problem(problem.reason, problem.status)
+        case ValidationError():
+            return _problem(explain(problem), 400)
+        case KeyError():
+            return _problem(f"{problem} is missing", 400)
+        case _:
+            return _problem(str(problem), 400)
 
 
 def _problem(text: str, status: int) -> web.Response:

@@ -25,7 +25,8 @@ action                  what happens
 """
 
 import random
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -47,7 +48,8 @@ PLAIN_ACTIONS = frozenset(
 )
 SECONDS_ACTIONS = frozenset({"slow", "slow_before"})
 BATCH_ENDS = frozenset({"failed", "interrupted", "stuck"})
-
+_PATTERN = re.compile(r"[*?\[ ]")
+"""What tells a pattern over method and path from the name of a route."""
 
 Calls = Literal["all"] | list[int] | dict[str, float]
 """Every call, some calls by number, `{"every": k}`, or `{"probability": p, "seed": s}`."""
@@ -123,7 +125,9 @@ class FaultRule:
 class Faults:
     """The rules now in force."""
 
-    def __init__(self) -> None:
+    def __init__(self, routes: Collection[str] = ()) -> None:
+        """Take the names that a rule may give a route; without any, every name will do."""
+        self._routes = frozenset(routes)
         self.rules: list[FaultRule] = []
         self._last_id = 0
 
@@ -132,12 +136,16 @@ class Faults:
         unknown = set(rule) - {"route", "calls", "action"}
         if unknown:
             raise FaultRuleError(f"unknown keys {sorted(unknown)}; a rule has route, calls and action")
+        route = str(rule.get("route", "*"))
+        if self._routes and route not in self._routes and not _PATTERN.search(route):
+            known = ", ".join(sorted(self._routes))
+            raise FaultRuleError(f"unknown route {route!r}; known: {known}, or a pattern like 'GET /api/3/*'")
         calls = _read_calls(rule.get("calls", "all"))
         seed = calls.get("seed", 0) if isinstance(calls, dict) else 0
         self._last_id += 1
         installed = FaultRule(
             self._last_id,
-            str(rule.get("route", "*")),
+            route,
             calls,
             read_action(str(rule.get("action", ""))),
             _random=random.Random(seed),

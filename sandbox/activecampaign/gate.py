@@ -61,8 +61,13 @@ async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
 def route_name(request: web.Request) -> str:
     """Return what fault rules call a route: `bulk`, `info`, `progress`, else its path, e.g. `lists/{id}`."""
     resource = request.match_info.route.resource
-    path = (resource.canonical if resource else request.path).removeprefix(PREFIX)
-    return _SHORT_NAMES.get((request.method, path), path)
+    return short_name(request.method, resource.canonical if resource else request.path)
+
+
+def short_name(method: str, path: str) -> str:
+    """Return the name of the route with a method and a path pattern."""
+    name = path.removeprefix(PREFIX)
+    return _SHORT_NAMES.get((method, name), name)
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -62,7 +62,7 @@ def callback_of(batch: Batch, settings: SimulatorSettings) -> Delivery | None:
 
 
 def _pairs(value: object) -> list[tuple[str, str]]:
-    items = value if isinstance(value, list) else []
+    items = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
     return [(str(item["key"]), str(item.get("value", ""))) for item in items if "key" in item]
 
 
@@ -97,10 +97,10 @@ def webhook_delivery(
 
 def is_loopback(url: str) -> bool:
     """Say whether a URL points to this machine; nothing else is ever called."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
     try:
+        host = urlsplit(url).hostname or ""
+        if host == "localhost":
+            return True
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False

@@ -3,7 +3,7 @@
 Exclusions and other failures, plan limit, upsert by address, values, tags, `unsubscribe`, `subscribe`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -107,6 +107,11 @@ def memberships_after(
     return tuple(standing.values())
 
 
+def _has_left(contact: Contact, list_ids: Collection[int]) -> bool:
+    """Say whether the contact has unsubscribed from any of these lists."""
+    return any(m.status == ListStatus.UNSUBSCRIBED and m.list_id in list_ids for m in contact.memberships)
+
+
 class _Import:
     """The writing of one batch."""
 
@@ -133,9 +138,13 @@ class _Import:
         subscribe, lists_known = self._lists(row.get("subscribe"))
         contact = self._store.by_email.get(email)
         fields, fields_known = self._fields(row.get("fields"))
+        if self._catalog.exclusions.excludes(email, subscribe):
+            if self._settings.exclusions_fail:
+                self._fail(sent)
+            return
         if (
             not (lists_known and fields_known)
-            or self._fails(email, subscribe)
+            or self._fails(email)
             or (contact is None and self._over_plan_limit())
         ):
             self._fail(sent)
@@ -158,6 +167,7 @@ class _Import:
         added = self._write_tags(contact, row.get("tags"))
         unsubscribe, _ = self._lists(row.get("unsubscribe"))
         hard_bounced = contact.bounced == "hard"
+        opted_out = _has_left(contact, subscribe)
         joined = self._write_lists(contact, unsubscribe, () if hard_bounced else subscribe)
         self._store.touch(contact, self._now)
         if company := row.get("customer_acct_name"):
@@ -166,7 +176,9 @@ class _Import:
             self._account.start_automations(contact, joined, added, changed, f"batch {self._batch.id}")
         if self._settings.webhooks_for_bulk:
             self._account.announce_changes(contact, "api", created=created, joined=joined, added=added)
-        if hard_bounced and self._settings.hard_bounced_fail:
+        if (hard_bounced and self._settings.hard_bounced_fail) or (
+            opted_out and self._settings.unsubscribed_fail
+        ):
             self._fail(sent)
         else:
             self._succeed(contact.id, created)
@@ -183,18 +195,16 @@ class _Import:
         else:
             self._account.counters.contacts_updated += 1
 
-    def _fails(self, email: str, list_ids: tuple[int, ...]) -> bool:
+    def _fails(self, email: str) -> bool:
         settings = self._settings
         local, _, domain = email.rpartition("@")
-        if (
+        return (
             (settings.dotless_domains_fail and "." not in domain)
             or (settings.apostrophes_fail and "'" in local)
             or (settings.non_ascii_addresses == "failure" and not email.isascii())
             or email in settings.failing_addresses
             or (settings.fails is not None and settings.fails(email))
-        ):
-            return True
-        return self._catalog.exclusions.excludes(email, list_ids)
+        )
 
     def _over_plan_limit(self) -> bool:
         limit = self._settings.plan_limit

@@ -3,8 +3,9 @@
 from aiohttp import web
 
 from . import answers
-from .account import Account
 from .catalog import Exclusion, Field, FieldOption
+from .contact_query import ContactQuery
+from .contact_shapes import tag_shape
 from .gate import PREFIX, RIGHTS, account_of
 from .reading import bracketed, page, wrapped
 
@@ -199,7 +200,7 @@ async def get_tags(request: web.Request) -> web.Response:
     account = account_of(request)
     part = request.query.get("search", "").lower()
     found = [(tag_id, name) for tag_id, name in account.catalog.tags.items() if part in name.lower()]
-    shown = [_tag(account, tag_id) for tag_id, _ in page(request, account.settings, found)]
+    shown = [tag_shape(account, tag_id) for tag_id, _ in page(request, account.settings, found)]
     return answers.json_answer({"tags": shown, "meta": {"total": str(len(found))}})
 
 
@@ -214,14 +215,16 @@ async def post_tag(request: web.Request) -> web.Response:
     if known is not None and account.settings.duplicate_tag == "refuse":
         return answers.coded_error("duplicate", "The tag already exists.", "/data/attributes/tag")
     tag_id = account.catalog.tag(name)
-    return answers.json_answer({"tag": _tag(account, tag_id)}, 201 if known is None else 200)
+    return answers.json_answer({"tag": tag_shape(account, tag_id)}, 201 if known is None else 200)
 
 
-def _tag(account: Account, tag_id: int) -> dict[str, object]:
-    return {
-        "id": str(tag_id),
-        "tag": account.catalog.tags[tag_id],
-        "tagType": "contact",
-        "description": "",
-        "links": {},
-    }
+@routes.get(PREFIX + "tags/{id}")
+async def get_tag(request: web.Request) -> web.Response:
+    """Return one tag and how many contacts have it; the count is a string."""
+    account = account_of(request)
+    identity = request.match_info["id"]
+    tag_id = int(identity) if identity.isdecimal() else 0
+    if tag_id not in account.catalog.tags:
+        return answers.not_found("Tag", identity)
+    count = account.index.count(ContactQuery(tag_id=tag_id))
+    return answers.json_answer({"tag": tag_shape(account, tag_id) | {"subscriber_count": str(count)}})

@@ -6,17 +6,21 @@ from aiohttp import web
 
 from . import answers
 from .account import Account
-from .contact_query import QueryError, between, read_query
-from .contact_shapes import contact_shape, contact_tag_shape, field_values_shape, membership_shape, related_id
+from .contact_index import Window
+from .contact_query import ContactQuery, QueryError, read_integer, read_query
+from .contact_shapes import Shape, contact_shape, field_values_shape, related_ids, side_loaded
 from .contacts import Contact, Details
 from .gate import PREFIX, account_of
 from .processing import integer, merge_fields, merged, text
-from .reading import bracketed, page, wrapped
+from .reading import bracketed, page_bounds, wrapped
 from .validation import is_address
 
 routes = web.RouteTableDef()
 
 _EMAIL_POINTER = "/data/attributes/email"
+_WITH_ONE = ("contactLists", "contactTags", "fieldValues")
+"""What comes with a single contact unasked, besides what the simulator has none of."""
+_NONE_OF = ("accountContacts", "contactAutomations", "deals", "geoAddresses", "geoIps")
 
 
 @routes.post(PREFIX + "contact/sync")
@@ -84,24 +88,15 @@ async def put_contact(request: web.Request) -> web.Response:
 
 @routes.get(PREFIX + "contacts/{id}")
 async def get_contact(request: web.Request) -> web.Response:
-    """Return a contact with all that hangs on it."""
+    """Return a contact with all that hangs on it; names of tags come with `include=contactTags.tag` only."""
     account = account_of(request)
     contact = find_contact(request)
     if contact is None:
         return no_contact(request)
-    values = field_values_shape(account, contact)
-    shape = contact_shape(account, contact) | {"fieldValues": [value["id"] for value in values]}
-    return answers.json_answer(
-        {
-            "contactAutomations": [],
-            "contactLists": [membership_shape(account, contact, m) for m in contact.memberships],
-            "contactTags": [contact_tag_shape(contact, tag_id) for tag_id in contact.tag_ids],
-            "deals": [],
-            "fieldValues": values,
-            "geoIps": [],
-            "contact": shape,
-        }
-    )
+    nothing: dict[str, list[Shape]] = {name: [] for name in _NONE_OF}
+    shape = contact_shape(account, contact) | nothing | related_ids(contact, _WITH_ONE)
+    beside = side_loaded(account, [contact], {*_WITH_ONE, *_include(request)})
+    return answers.json_answer({**nothing, **beside, "contact": shape})
 
 
 @routes.delete(PREFIX + "contacts/{id}")
@@ -119,42 +114,62 @@ async def get_contacts(request: web.Request) -> web.Response:
     """Find contacts; `meta.total` is a string, nobody found is an empty list."""
     account = account_of(request)
     try:
-        query = read_query(account, request.query, bracketed(request, "filters"))
+        query = read_query(
+            account, request.query, request.query.getall("ids[]", []), bracketed(request, "filters")
+        )
+        window = _window(request, account)
     except QueryError as problem:
         return answers.error(400, "Bad Request", str(problem))
-    ids = account.queries.find(account, query)
-    ids = between(ids, _bound(request, "id_greater"), _bound(request, "id_less"))
-    if chosen := set(request.query.getall("ids[]", [])):
-        ids = [contact_id for contact_id in ids if str(contact_id) in chosen]
-    if bracketed(request, "orders").get("id", "ASC").upper() == "DESC":
-        ids = ids[::-1]
-    found = [contact for n in page(request, account.settings, ids) if (contact := account.contacts.get(n))]
-    return answers.json_answer(_contacts_body(request, account, found, len(ids)))
+    found, total = account.index.find(query, window)
+    include = _include(request)
+    names = {name.partition(".")[0] for name in include}
+    return answers.json_answer(
+        {
+            "scoreValues": [],
+            "contacts": [contact_shape(account, contact) | related_ids(contact, names) for contact in found],
+            **side_loaded(account, found, include),
+            "meta": {"total": str(total), "page_input": _page_input(query, window)},
+        }
+    )
 
 
-def _contacts_body(
-    request: web.Request, account: Account, found: list[Contact], total: int
-) -> dict[str, object]:
-    shapes = [contact_shape(account, contact) for contact in found]
-    body: dict[str, object] = {
-        "scoreValues": [],
-        "contacts": shapes,
-        "meta": {"total": str(total), "page_input": dict(request.query)},
+def _window(request: web.Request, account: Account) -> Window:
+    """Read the paging of `GET /contacts`; ActiveCampaign can order by more than the id."""
+    orders = bracketed(request, "orders")
+    if set(orders) - {"id"}:
+        raise QueryError("not modelled: an order other than orders[id]")
+    limit, offset = page_bounds(request, account.settings)
+    return Window(
+        limit,
+        offset,
+        greater=read_integer("id_greater", request.query.get("id_greater", "0")),
+        less=read_integer("id_less", request.query["id_less"]) if "id_less" in request.query else None,
+        descending=orders.get("id", "ASC").upper() == "DESC",
+    )
+
+
+def _include(request: web.Request) -> set[str]:
+    return set(request.query.get("include", "").split(","))
+
+
+def _page_input(query: ContactQuery, window: Window) -> dict[str, object]:
+    """Return the reading of the query in `meta`, as numbers, as the OpenAPI file shows it."""
+    return {
+        "listid": query.list_id,
+        "tagid": query.tag_id,
+        "limit": window.limit,
+        "offset": window.offset,
+        "search": query.search or None,
+        "status": -1 if query.status is None else query.status,
     }
-    if "contactLists" in request.query.get("include", "").split(","):
-        for shape, contact in zip(shapes, found, strict=True):
-            shape["contactLists"] = [str(related_id(contact, m.list_id)) for m in contact.memberships]
-        body["contactLists"] = [
-            membership_shape(account, contact, m) for contact in found for m in contact.memberships
-        ]
-    return body
 
 
 def write_contact(
     account: Account, contact: Contact, wanted: dict[str, Any], *, created: bool, cause: str
 ) -> dict[str, object]:
     """Write names, phone and `fieldValues`, and return the answer, which shows only the fields sent."""
-    sent = [item for item in wanted.get("fieldValues") or [] if isinstance(item, dict)]
+    given = wanted.get("fieldValues")
+    sent = [item for item in given if isinstance(item, dict)] if isinstance(given, list) else []
     pairs = [(integer(item.get("field")), text(item.get("value"))) for item in sent]
     known = [(n, value) for n, value in pairs if n in account.catalog.fields and value is not None]
     old = contact.details
@@ -183,11 +198,6 @@ def find_contact(request: web.Request) -> Contact | None:
 def no_contact(request: web.Request) -> web.Response:
     """404 for a contact that is not there."""
     return answers.not_found("Subscriber", request.match_info["id"])
-
-
-def _bound(request: web.Request, name: str) -> int | None:
-    value = request.query.get(name, "")
-    return int(value) if value.isdecimal() else None
 
 
 def _email_invalid(account: Account) -> web.Response:

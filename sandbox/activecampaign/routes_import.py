@@ -1,8 +1,5 @@
 """The bulk importer: post, status of a batch, progress of the account."""
 
-from collections import Counter
-from datetime import timedelta
-
 from aiohttp import web
 
 from . import answers
@@ -12,6 +9,10 @@ from .gate import FAULT, PREFIX, RIGHTS, VISIT, account_of
 from .validation import Refusal, Submission, check_contacts, read_submission
 
 routes = web.RouteTableDef()
+
+_DAY_SECONDS = 86_400.0
+_PerDay = dict[int, list[int]]
+"""Batches and contacts by the number of a day."""
 
 
 @routes.post(PREFIX + "import/bulk_import")
@@ -146,26 +147,36 @@ async def get_info(request: web.Request) -> web.Response:
 async def get_progress(request: web.Request) -> web.Response:
     """Return batches and contacts per day: those outstanding, and those completed in the last days."""
     account = account_of(request)
-    oldest = account.date(account.clock.now()) - timedelta(days=account.settings.progress_days)
-    outstanding: list[tuple[str, int]] = []
-    completed: list[tuple[str, int]] = []
+    oldest = account.clock.now() - account.settings.progress_days * _DAY_SECONDS
+    outstanding: _PerDay = {}
+    completed: _PerDay = {}
+    midnight = account.midnight
     for batch in account.batches.by_id.values():
         if batch.finished_at is None:
-            outstanding.append((account.date(batch.accepted_at).date().isoformat(), batch.contact_count))
-        elif account.date(batch.finished_at) > oldest:
-            completed.append((account.date(batch.finished_at).date().isoformat(), batch.contact_count))
+            _count_day(outstanding, batch.accepted_at - midnight, batch.contact_count)
+        elif batch.finished_at > oldest:
+            _count_day(completed, batch.finished_at - midnight, batch.contact_count)
     return answers.json_answer(
-        {"outstanding": _per_day(outstanding), "recentlyCompleted": _per_day(completed)}
+        {
+            "outstanding": _days_shape(account, outstanding),
+            "recentlyCompleted": _days_shape(account, completed),
+        }
     )
 
 
-def _per_day(items: list[tuple[str, int]]) -> list[dict[str, str]]:
-    batches: Counter[str] = Counter()
-    contacts: Counter[str] = Counter()
-    for day, count in items:
-        batches[day] += 1
-        contacts[day] += count
+def _count_day(days: _PerDay, seconds: float, contacts: int) -> None:
+    """Add a batch to its day; days are counted from the account's first midnight."""
+    counts = days.setdefault(int(seconds // _DAY_SECONDS), [0, 0])
+    counts[0] += 1
+    counts[1] += contacts
+
+
+def _days_shape(account: Account, days: _PerDay) -> list[dict[str, str]]:
     return [
-        {"forDate": day, "batches": str(batches[day]), "contacts": str(contacts[day])}
-        for day in sorted(batches)
+        {
+            "forDate": account.date(account.midnight + day * _DAY_SECONDS).date().isoformat(),
+            "batches": str(batches),
+            "contacts": str(contacts),
+        }
+        for day, (batches, contacts) in sorted(days.items())
     ]

@@ -146,7 +146,9 @@ async def get_contact_tags(request: web.Request) -> web.Response:
     contact = find_contact(request)
     if contact is None:
         return no_contact(request)
-    return answers.json_answer({"contactTags": [contact_tag_shape(contact, n) for n in contact.tag_ids]})
+    return answers.json_answer(
+        {"contactTags": [contact_tag_shape(account_of(request), contact, n) for n in contact.tag_ids]}
+    )
 
 
 @routes.post(PREFIX + "contactTags")
@@ -159,7 +161,7 @@ async def post_contact_tag(request: web.Request) -> web.Response:
     if contact is None:
         return answers.not_found("Subscriber", wanted.get("contact"))
     if not tag_id:
-        return answers.coded_error("field_invalid", "The tag id is not valid.", "/data/attributes/tag")
+        return answers.coded_error("field_invalid", "No tag id provided", "/data/attributes/tag")
     if tag_id not in account.catalog.tags:
         return answers.not_found("Tag", tag_id)
     new = tag_id not in contact.tag_ids
@@ -168,7 +170,11 @@ async def post_contact_tag(request: web.Request) -> web.Response:
         account.contacts.touch(contact, account.clock.now())
         account.start_automations(contact, (), [tag_id], (), "contactTags")
         account.announce_changes(contact, "api", created=True, added=[tag_id])
-    return answers.json_answer({"contactTag": contact_tag_shape(contact, tag_id)}, 201 if new else 200)
+    body = {
+        "contacts": [contact_shape(account, contact)],
+        "contactTag": contact_tag_shape(account, contact, tag_id),
+    }
+    return answers.json_answer(body, 201 if new else 200)
 
 
 @routes.delete(PREFIX + "contactTags/{id}")

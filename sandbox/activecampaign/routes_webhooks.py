@@ -13,7 +13,7 @@ from .webhooks import EVENTS, Webhook
 
 routes = web.RouteTableDef()
 
-_SOURCES = {"public", "admin", "api", "system"}
+_SOURCES = ("public", "admin", "api", "system")
 
 
 @routes.get(PREFIX + "webhook/events")
@@ -56,9 +56,9 @@ def _problem(wanted: dict[str, Any]) -> str:
     for name in ("name", "url"):
         if not isinstance(wanted.get(name), str) or not wanted[name]:
             return name
-    for name, known in (("events", set(EVENTS)), ("sources", _SOURCES)):
+    for name, known in (("events", EVENTS), ("sources", _SOURCES)):
         values = wanted.get(name)
-        if not isinstance(values, list) or not values or not set(values) <= known:
+        if not isinstance(values, list) or not values or not all(value in known for value in values):
             return name
     return ""
 

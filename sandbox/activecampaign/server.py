@@ -12,7 +12,7 @@ from .account import Account
 from .clock import Clock, ScaledClock
 from .contacts import Contact
 from .faults import FaultRule
-from .gate import ACCOUNT, gate
+from .gate import ACCOUNT, gate, short_name
 from .outbound import Sender
 from .settings import SimulatorSettings
 
@@ -32,6 +32,14 @@ def create_app(account: Account, sender: Sender) -> web.Application:
     return app
 
 
+def route_names() -> frozenset[str]:
+    """Return what fault rules may call a route of the API."""
+    definitions = [route for module in _ROUTE_MODULES for route in module.routes]
+    return frozenset(
+        short_name(route.method, route.path) for route in definitions if isinstance(route, web.RouteDef)
+    )
+
+
 class SimulatedActiveCampaign:
     """An ActiveCampaign account behind real sockets, to be used as `async with`.
 
@@ -46,7 +54,7 @@ class SimulatedActiveCampaign:
         self.host = ""
         """`127.0.0.1:PORT` once started."""
         self._port = port
-        self._account = Account(self.settings, self.clock)
+        self._account = Account(self.settings, self.clock, route_names())
         self._sender = Sender(self._account)
         self._account.send = self._sender.put
         self._runner: web.AppRunner | None = None
@@ -74,7 +82,7 @@ class SimulatedActiveCampaign:
 
     def seed(self, **contact: Any) -> Contact:
         """Write a contact as it is to stand: `email`, `first_name`, `fields`, `tags`, `lists`, `bounced`."""
-        return control.seed_contact(self.state, contact)
+        return control.seed_contact(self.state, control.Seed.model_validate(contact))
 
     def install_fault(self, route: str, action: str, calls: object = "all") -> FaultRule:
         """Put a fault rule in force."""
@@ -96,6 +104,7 @@ class SimulatedActiveCampaign:
         await self._runner.setup()
         await web.TCPSite(self._runner, _LOOPBACK, self._port, backlog=512).start()
         self.host = f"{_LOOPBACK}:{self._runner.addresses[0][1]}"
+        self._account.url = self.url
         self._tasks = [asyncio.create_task(self._sender.run()), asyncio.create_task(self._tick())]
 
     async def stop(self) -> None:

@@ -5,10 +5,15 @@ integration can be tested against each reading. `docs/sandbox.md` explains each 
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+READ_AT_START = frozenset(
+    {"key", "start", "lists", "filler_fields", "request_log_size", "utc_offset_minutes"}
+)
+"""What a new account is made of; changing these later would do nothing."""
 
 
 class SimulatorSettings(BaseModel):
@@ -21,11 +26,11 @@ class SimulatorSettings(BaseModel):
     """The API key that the account starts with; it has an administrator's rights."""
     account: str = "sandbox"
     """The account name that `GET /settings/account` shows."""
-    utc_offset_minutes: int = -360
+    utc_offset_minutes: int = Field(default=-360, gt=-1440, lt=1440)
     """The account's time zone, used in the ISO timestamps of answers."""
     start: datetime | None = None
-    """The simulated date at second zero; none means the real date at the start."""
-    speed: float = Field(default=1.0, gt=0)
+    """The simulated date at second zero, in UTC if it names no offset; none means the real date."""
+    speed: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """How many simulated seconds pass in a real one (not used when a clock is handed in)."""
     lists: tuple[str, ...] = ("Newsletter", "Customers", "Prospects", "Events", "VIP")
     """The names of lists 1, 2, 3, …"""
@@ -93,6 +98,11 @@ class SimulatorSettings(BaseModel):
     """Whether an empty string clears a value (otherwise it is ignored)."""
     unconfirmed_becomes_subscribed: bool = True
     """Whether bulk `subscribe` moves list status 0 to 1."""
+    unsubscribed_fail: bool = False
+    """Whether a contact that left a list which its row subscribes is listed in `failure` (its values are
+    written and its status stays either way)."""
+    exclusions_fail: bool = True
+    """Whether excluded addresses are listed in `failure` (otherwise they are skipped silently)."""
     hard_bounced_fail: bool = True
     """Whether hard-bounced contacts are listed in `failure` (their values are written either way)."""
     dotless_domains_fail: bool = True
@@ -152,6 +162,12 @@ class SimulatorSettings(BaseModel):
     request_log_size: int = Field(default=10_000, ge=1)
     """How many recent requests, automation runs and deliveries are kept."""
 
+    @field_validator("start")
+    @classmethod
+    def _in_utc(cls, start: datetime | None) -> datetime | None:
+        """A date without an offset is one in UTC, wherever the simulator runs."""
+        return start.replace(tzinfo=UTC) if start is not None and start.tzinfo is None else start
+
     @field_validator("refused_addresses", "failing_addresses", "watched_tags")
     @classmethod
     def _lower(cls, words: frozenset[str] | None) -> frozenset[str] | None:
@@ -162,3 +178,12 @@ class SimulatorSettings(BaseModel):
         """Return a validated copy with some fields changed; an unknown name is an error."""
         present = {name: getattr(self, name) for name in type(self).model_fields}
         return SimulatorSettings.model_validate(present | dict(changes))
+
+
+def explain(problem: ValidationError) -> str:
+    """Say in one line what is wrong with which value."""
+    return "; ".join(
+        f"{'.'.join(str(step) for step in error['loc'])}: "
+        + ("unknown" if error["type"] == "extra_forbidden" else f"{error['msg']}, not {error['input']!r}")
+        for error in problem.errors()
+    )

@@ -41,6 +41,7 @@ def parse_options(arguments: list[str]) -> Options:
     parser.add_argument("--grace-seconds", type=float, default=default.grace_seconds, help=argparse.SUPPRESS)
     parser.add_argument("--lease-seconds", type=float, default=default.lease_seconds, help=argparse.SUPPRESS)
     parser.add_argument("--list-seconds", type=float, default=default.list_seconds, help=argparse.SUPPRESS)
+    parser.add_argument("--init-seconds", type=float, default=default.init_seconds, help=argparse.SUPPRESS)
     parser.add_argument("--end-with-stdin", action="store_true", help=argparse.SUPPRESS)
     given = vars(parser.parse_args(arguments))
     return Options(**{**given, "app_dir": given["app_dir"].resolve()})

@@ -35,6 +35,7 @@ class AppProcess:
         self._exits: dict[int, asyncio.Future[int]] = {}
         self._forking = asyncio.Lock()
         self._reports: asyncio.StreamReader | None = None
+        self._imported = False
 
     async def functions(self) -> list[dict[str, Any]]:
         """Wait until the app is imported and return the metadata of its functions."""
@@ -45,6 +46,7 @@ class AppProcess:
         report = json.loads(
             await self._reports.readline() or b'{"broken": "the process that imports it ended"}'
         )
+        self._imported = True
         if "broken" in report:
             raise StartProblemsError([f"function_app.py cannot be loaded: {report['broken']}"])
         functions: list[dict[str, Any]] = report["functions"]
@@ -79,6 +81,8 @@ class AppProcess:
     def close(self) -> None:
         """End the process, and with it every worker that is left."""
         self._commands.close()
+        if not self._imported:
+            self._process.kill()  # it has no workers yet, and hears nothing while it imports
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:

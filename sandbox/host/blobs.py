@@ -33,7 +33,7 @@ class BlobEvent:
     BlobType: str
     ContainerName: str
     BlobName: str
-    ETag: str
+    ETag: str  # in quotes, as in HTTP
 
     @classmethod
     def from_json(cls, text: str) -> Self:

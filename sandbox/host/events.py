@@ -28,6 +28,7 @@ LIST_SECONDS = 1.0
 _LONGEST_JOURNAL_BLOCKS = 10_000
 _EVENTS_AT_ONCE = 100
 _PUTS_AT_ONCE = 16
+_VALIDATION = "Microsoft.EventGrid.SubscriptionValidationEvent"
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class BlobEvents:
 
     async def deliver(self, function: Function, container: str, blob: FoundBlob) -> None:
         """Tell one function of one version of a blob."""
-        event = BlobEvent(function.id, blob.kind, container, blob.name, blob.etag)
+        event = BlobEvent(function.id, blob.kind, container, blob.name, f'"{blob.etag}"')
         await put(self._queue, encode(event.to_json(), self._encoding))
         self._wake(self._queue.queue_name)
 
@@ -173,8 +174,10 @@ def _kind(blob_type: object) -> str:
 def validation_code(events: Sequence[Mapping[str, Any]]) -> str | None:
     """Return the code of Event Grid's handshake, if this is one."""
     for event in events:
-        if event.get("eventType") == "Microsoft.EventGrid.SubscriptionValidationEvent":
-            return str(event["data"]["validationCode"])
+        # The cloud events schema says `type`, and has the data as text.
+        if _VALIDATION in (event.get("eventType"), event.get("type")):
+            data = event["data"]
+            return str((json.loads(data) if isinstance(data, str) else data)["validationCode"])
     return None
 
 

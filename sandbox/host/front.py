@@ -94,7 +94,10 @@ class Front:
                 if found
                 else _not_found()
             )
-        trigger = self._functions[found.function.lower()].trigger
+        function = self._functions[found.function.lower()]
+        trigger = function.trigger
+        if function.disabled:
+            return _not_found()
         if isinstance(trigger, HttpTrigger) and trigger.auth_level != "anonymous" and not self._may(request):
             return web.Response(status=401)
         return await self._call(found.function, request, found.parameters)
@@ -151,15 +154,23 @@ class Front:
         return web.Response(status=answer.header["status"])
 
     async def _take_events(self, request: web.Request) -> web.Response:
-        """Event Grid's webhook: shake hands, or queue what is told and answer 202 (8.1)."""
+        """Event Grid's webhook: shake hands, or queue what is told and answer 202 (8.1).
+
+        Event Grid says in a header which of the two it wants; without one, the body tells.
+        """
         name = request.query.get("functionName", "").removeprefix("Host.Functions.")
         function = self._functions.get(name.lower())
         if function is None or not isinstance(function.trigger, BlobTrigger):
             return _not_found()
+        kind = request.headers.get("aeg-event-type", "").lower()
+        if kind == "unsubscribe":
+            return web.Response(status=202)
+        if kind not in ("", "notification", "subscriptionvalidation"):
+            return web.json_response({"error": f"unknown aeg-event-type {kind!r}"}, status=400)
         try:
             document = json.loads(await request.read())
             told = document if isinstance(document, list) else [document]
-            if (code := validation_code(told)) is not None:
+            if kind != "notification" and (code := validation_code(told)) is not None:
                 return web.json_response({"validationResponse": code})
             found = [read_event(event) for event in told]
         except (ValueError, LookupError, TypeError, AttributeError):

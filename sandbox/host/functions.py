@@ -12,10 +12,10 @@ from typing import Any
 from sandbox.host.ncrontab import Schedule
 from sandbox.host.problems import StartProblemsError
 from sandbox.host.routes import Route
-from sandbox.host.settings import connection_problem, resolve_expressions
+from sandbox.host.settings import STORAGE, connection_problem, is_disabled, resolve_expressions
 
-STORAGE = "AzureWebJobsStorage"
 POISON_SUFFIX = "-poison"
+_LONGEST_QUEUE_NAME = 63
 
 _QUEUE_NAME = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(-[a-z0-9]+)*")
 _CONTAINER_NAME = re.compile(rf"\$root|\$web|{_QUEUE_NAME.pattern}")
@@ -31,8 +31,14 @@ class QueueTrigger:
 
     @property
     def poison(self) -> bool:
-        """Whether the queue is itself a poison queue, which has none of its own (azure-facts 8.2)."""
+        """Whether the queue is itself a poison queue."""
         return self.queue.endswith(POISON_SUFFIX)
+
+    @property
+    def poison_queue(self) -> str | None:
+        """Where hopeless messages go. A poison queue has none, nor has one whose name would be too long."""
+        name = self.queue + POISON_SUFFIX
+        return None if self.poison or len(name) > _LONGEST_QUEUE_NAME else name
 
 
 @dataclass(frozen=True)
@@ -86,9 +92,13 @@ class QueueOutput:
 class Retry:
     """The retry policy of a timer; other triggers do not honour one (azure-facts 8.4)."""
 
-    count: int
+    count: int  # -1: for ever
     first_seconds: float
     longest_seconds: float
+
+    def pause_seconds(self, number: int) -> float:
+        """Return the pause after try `number`, counted from 0."""
+        return min(self.first_seconds * 2.0 ** min(number, 60), self.longest_seconds)
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,7 @@ class Function:
     trigger: Trigger
     outputs: tuple[QueueOutput, ...] = ()
     retry: Retry | None = None
+    disabled: bool = False  # hears of nothing, and runs only when called by hand
 
     @property
     def id(self) -> str:
@@ -145,7 +156,8 @@ class _Reader:
         retry = self._retry(trigger)
         if self.problems or trigger is None:
             return None
-        return Function(str(self._entry["name"]), trigger, tuple(outputs), retry)
+        name = str(self._entry["name"])
+        return Function(name, trigger, tuple(outputs), retry, is_disabled(name, self._settings))
 
     def queue_trigger(self, binding: Mapping[str, Any], label: str) -> Trigger | None:
         queue = self._text(binding, "queueName", label)

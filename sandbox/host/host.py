@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from azure.core.exceptions import AzureError, ResourceExistsError
 
@@ -14,11 +15,12 @@ from sandbox.host.app_process import AppProcess
 from sandbox.host.blobs import internal_queue
 from sandbox.host.events import BlobEvents, ContainerWatcher, Journal
 from sandbox.host.front import Front
-from sandbox.host.functions import STORAGE, BlobTrigger, Function, QueueTrigger, read_functions
+from sandbox.host.functions import BlobTrigger, Function, QueueTrigger, read_functions
 from sandbox.host.host_json import HostOptions, load_host_json
 from sandbox.host.options import Options
 from sandbox.host.pool import Instance, Pool, plan_instances
 from sandbox.host.problems import StartProblemsError
+from sandbox.host.settings import STORAGE
 from sandbox.host.storage import Accounts
 from sandbox.host.worker import STATE_CONTAINER
 
@@ -77,7 +79,7 @@ class Host:
 
     async def _read_app(self) -> tuple[list[Function], HostOptions]:
         """Read `host.json` and the functions; what is wrong with either is reported together."""
-        metadata = await self._app.functions()
+        metadata = await self._import_app()
         problems: list[str] = []
         functions: list[Function] = []
         host_json = HostOptions()
@@ -100,6 +102,16 @@ class Host:
             raise StartProblemsError(problems)
         return functions, host_json
 
+    async def _import_app(self) -> list[dict[str, Any]]:
+        limit = self._options.init_seconds
+        try:
+            async with asyncio.timeout(limit):
+                return await self._app.functions()
+        except TimeoutError as error:
+            raise StartProblemsError(
+                [f"function_app.py was not loaded within {limit:g} s, the platform's limit"]
+            ) from error
+
     async def _check_storage(self) -> None:
         container = self._accounts[STORAGE].blobs.get_container_client(STATE_CONTAINER)
         try:
@@ -118,6 +130,9 @@ class Host:
             "lease_seconds": self._options.lease_seconds,
             "quiet": self._options.quiet,
         }
+        for function in functions:
+            if function.disabled:
+                _log.info("function %s is disabled", function.name)
         pool = Pool(self._app, instances, assignment)
         queue = self._accounts[STORAGE].queues.get_queue_client(internal_queue(self._host_id))
         self._events = BlobEvents(queue, host_json.blobs.encoding, pool.wake)
@@ -141,7 +156,7 @@ class Host:
         )
         self._tasks += [asyncio.create_task(watcher.watch()) for watcher in watchers]
         for instance in pool.instances:
-            if instance.lazy:
+            if instance.lazy and instance.queues():
                 self._tasks.append(asyncio.create_task(self._watch_queue(instance, host_json)))
         return f"http://127.0.0.1:{port}"
 

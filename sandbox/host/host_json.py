@@ -24,7 +24,7 @@ class QueueOptions:
     max_dequeue_count: int = 5  # the failure with this number sends the message to the poison queue
     visibility_seconds: float = 0.0  # pause after a failed try
     max_polling_seconds: float = 60.0  # the longest pause between looks at an empty queue
-    encoding: str = "base64"  # or "none"
+    encoding: str = "base64"  # or "none"; the host has one for all queues
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,8 @@ class _Reader:
             timeout_seconds=self._timeout(),
             route_prefix=str(self._at("extensions", "http").get("routePrefix", "api")).strip("/"),
         )
+        if str(self._at("concurrency").get("dynamicConcurrencyEnabled")).lower() == "true":
+            self._problems.append("dynamicConcurrencyEnabled is not supported by this host")
         if self._problems:
             raise StartProblemsError([f"host.json: {problem}" for problem in self._problems])
         return result
@@ -115,16 +117,18 @@ class _Reader:
         )
 
     def _blobs(self, queues: QueueOptions) -> QueueOptions:
+        """Read what holds for the internal queue: of the queues' section it shares only the encoding.
+
+        So a blob event that fails is tried again at once, whatever `visibilityTimeout` says (source:
+        SharedBlobQueueListenerFactory.BlobsOptionsToQueuesOptions).
+        """
         section = self._at("extensions", "blobs")
         parallel = self._number(section, "maxDegreeOfParallelism", 8 * _CORES, 1, 1000)
+        batch_size = min(parallel // 2 + 1, 32)
         return QueueOptions(
-            batch_size=min(parallel, 32),
-            new_batch_threshold=parallel // 2,
-            max_dequeue_count=self._number(
-                section, "poisonBlobThreshold", queues.max_dequeue_count, 1, 1_000_000
-            ),
-            visibility_seconds=queues.visibility_seconds,
-            max_polling_seconds=queues.max_polling_seconds,
+            batch_size=batch_size,
+            new_batch_threshold=parallel - batch_size,
+            max_dequeue_count=self._number(section, "poisonBlobThreshold", 5, 1, 1_000_000),
             encoding=queues.encoding,
         )
 

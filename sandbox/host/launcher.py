@@ -72,7 +72,12 @@ class LocalHost:
             "--lease-seconds",
             str(options.lease_seconds),
         ]
-        arguments += ["--list-seconds", str(options.list_seconds)]
+        arguments += [
+            "--list-seconds",
+            str(options.list_seconds),
+            "--init-seconds",
+            str(options.init_seconds),
+        ]
         if options.instances:
             counts = [f"{name}={count}" for name, count in options.instances.items()]
             arguments += ["--instances", ",".join(counts)]

@@ -17,4 +17,5 @@ class Options:
     grace_seconds: float = 5.0  # for running calls, once told to stop
     lease_seconds: float = 600.0  # how long a taken message stays hidden; fixed on the platform
     list_seconds: float = 1.0  # between two looks for new blobs
+    init_seconds: float = 30.0  # for importing the app; fixed on Flex Consumption
     end_with_stdin: bool = False  # stop when stdin ends, for a parent that may be killed

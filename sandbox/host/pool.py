@@ -44,7 +44,9 @@ class Instance:
 
     def queues(self) -> set[str]:
         """The queues it would listen to."""
-        return {f.trigger.queue for f in self.functions if isinstance(f.trigger, QueueTrigger)}
+        return {
+            f.trigger.queue for f in self.functions if isinstance(f.trigger, QueueTrigger) and not f.disabled
+        }
 
     def ended(self) -> None:
         """Forget the process; calls that it has not answered fail."""
@@ -57,11 +59,15 @@ class Instance:
 
 
 def plan_instances(functions: Sequence[Function], wanted: Mapping[str, int]) -> list[Instance]:
-    """Decide on the instances: one for each group, several where asked for, lazy ones for poison queues."""
+    """Decide on the instances: one for each group, several where asked for.
+
+    Those for poison queues are lazy, and those of disabled functions, which only a call by hand starts.
+    """
     instances = []
     for group in instances_of(functions):
         trigger = group[0].trigger
-        lazy = isinstance(trigger, QueueTrigger) and trigger.poison
+        poison = isinstance(trigger, QueueTrigger) and trigger.poison
+        lazy = poison or all(function.disabled for function in group)
         count = wanted.get(group[0].name, 1) if isinstance(trigger, QueueTrigger) else 1
         instances += [Instance(group, lazy) for _ in range(count)]
     return instances

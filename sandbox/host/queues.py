@@ -13,7 +13,6 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsE
 from azure.storage.queue import QueueMessage as StoredMessage
 from azure.storage.queue.aio import QueueClient
 
-from sandbox.host.functions import POISON_SUFFIX
 from sandbox.host.host_json import QueueOptions
 
 # A message is hidden this long when taken, and again when half of it is over and the function still runs.
@@ -168,8 +167,7 @@ class QueueListener:
                 message.body = decode(entry.content, self._options.encoding)
             except ValueError:
                 _log.error("message %s of %s is not %s", message.id, self.name, self._options.encoding)
-                if self._bury:
-                    await self._give_up(message)
+                await self._give_up(message)
                 continue
             yield message
 
@@ -183,7 +181,8 @@ class QueueListener:
             _log.exception("message %s of %s could not be handled", message.id, self.name)
 
     async def _process(self, message: Message) -> None:
-        if self._bury and message.dequeue_count > self._options.max_dequeue_count:
+        if message.dequeue_count > self._options.max_dequeue_count:
+            # Unrun also where there is nowhere to put it: it stays hidden, and comes back for ever.
             await self._give_up(message)
             return
         done = asyncio.Event()
@@ -197,7 +196,7 @@ class QueueListener:
         if ok:
             await self._delete(message)
         elif self._bury is None:
-            return  # a poison queue has none: the message stays hidden and comes back for ever
+            return  # a poison queue has none: the message stays hidden
         elif message.dequeue_count >= self._options.max_dequeue_count:
             await self._give_up(message)
         else:
@@ -214,7 +213,7 @@ class QueueListener:
                 _log.warning("message %s of %s was not renewed: %s", message.id, self.name, _code(error))
 
     async def _give_up(self, message: Message) -> None:
-        """Copy, then delete: a crash in between leaves both (8.2)."""
+        """Copy, then delete: a crash in between leaves both (8.2). Without a poison queue, do neither."""
         if self._bury is None:
             return
         await self._bury(message)
@@ -244,7 +243,8 @@ class _someone_else_touched_it(contextlib.AbstractContextManager[None]):  # noqa
 
 
 def _code(error: AzureError) -> str:
-    return str(getattr(error, "error_code", type(error).__name__))
+    code = getattr(error, "error_code", None) or type(error).__name__
+    return str(getattr(code, "value", code))  # the SDK turns the codes it knows into an enum
 
 
 async def _within(event: asyncio.Event, seconds: float) -> bool:
@@ -254,8 +254,3 @@ async def _within(event: asyncio.Event, seconds: float) -> bool:
             return await event.wait()
     except TimeoutError:
         return False
-
-
-def poison_name(queue: str) -> str:
-    """Return the name of a queue's poison queue."""
-    return queue + POISON_SUFFIX

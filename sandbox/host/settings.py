@@ -10,6 +10,8 @@ from sandbox.host.problems import StartProblemsError
 _EXPRESSION = re.compile(r"%([^%]+)%")
 _UNRESOLVED_REFERENCE = "@Microsoft.KeyVault("
 
+STORAGE = "AzureWebJobsStorage"  # the host's own connection
+
 
 def load_settings(app_dir: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """Merge the `Values` of the app's `local.settings.json`, if there is one, with the environment."""
@@ -48,6 +50,26 @@ def connection_problem(connection: str, services: tuple[str, ...], settings: Map
         if value.startswith(_UNRESOLVED_REFERENCE):
             return f"setting {connection} is a Key Vault reference that nothing has resolved"
         return None
-    missing = [f"{connection}__{service}ServiceUri" for service in services]
-    missing = [name for name in missing if not settings.get(name)]
+    missing = [
+        f"{connection}__{service}ServiceUri"
+        for service in services
+        if service_uri(connection, service, settings) is None
+    ]
     return f"setting {connection} or {' and '.join(missing)} is missing" if missing else None
+
+
+def service_uri(connection: str, service: str, settings: Mapping[str, str]) -> str | None:
+    """Return where an identity connection finds a service ("blob", "queue"), or nothing if it does not say.
+
+    The host's own connection may name just the account, which then wins over the URIs; no other connection
+    may (azure-facts 8.8).
+    """
+    if connection == STORAGE and (account := settings.get(f"{connection}__accountName")):
+        return f"https://{account}.{service}.core.windows.net"
+    return settings.get(f"{connection}__{service}ServiceUri") or None
+
+
+def is_disabled(function: str, settings: Mapping[str, str]) -> bool:
+    """Whether `AzureWebJobs.<function>.Disabled` is on; underscores serve where names cannot have dots."""
+    names = {f"azurewebjobs{mark}{function.lower()}{mark}disabled" for mark in "._"}
+    return any(name.lower() in names and value.lower() in ("true", "1") for name, value in settings.items())

@@ -9,6 +9,7 @@ from azure.storage.blob.aio import BlobServiceClient as AsyncBlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient as AsyncQueueServiceClient
 
 from sandbox.azurite import default_connection_string
+from sandbox.host.settings import service_uri
 
 # A local host would rather fail and try again than wait a minute for storage that was stopped.
 _RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 0.5, "increment_base": 2}
@@ -59,7 +60,10 @@ class Account:
         return _DEVELOPMENT if text and text.lower().startswith("usedevelopmentstorage=true") else text
 
     def _uri(self, service: str) -> str:
-        return self._settings[f"{self.connection}__{service}ServiceUri"]
+        uri = service_uri(self.connection, service, self._settings)
+        if uri is None:
+            raise LookupError(f"{self.connection}__{service}ServiceUri")
+        return uri
 
     async def close(self) -> None:
         """Close the clients that were used, and what they identified themselves with."""

@@ -7,16 +7,20 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.functions.timer import TimerRequest
 from azure.storage.blob.aio import BlobLeaseClient, ContainerClient
 
 from sandbox.host.functions import Function, TimerTrigger
+from sandbox.host.ncrontab import Schedule
 
 # The shortest lease there is: a host that was killed holds up the next one for so long at most.
 LOCK_SECONDS = 15
 _MONITORED_GAP = timedelta(minutes=1)
+NEVER = datetime.min.replace(tzinfo=UTC)
+_AFTER_ALL_TIME = datetime.max.replace(tzinfo=UTC)
 
 _log = logging.getLogger(__name__)
 
@@ -57,8 +61,20 @@ class SingletonLock:
 class Status:
     """When a timer last ran and is to run next, kept so that a missed run is noticed."""
 
-    last: datetime
+    last: datetime  # NEVER if it has not run, or not by this schedule
     next: datetime
+    updated: datetime  # the moment that `next` was reckoned from
+
+    @classmethod
+    def after(cls, moment: datetime, schedule: Schedule, *, last: datetime) -> Self:
+        """Reckon from a moment."""
+        return cls(last, schedule.after(moment) or _AFTER_ALL_TIME, moment)
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Self:
+        """Read what was kept."""
+        document = json.loads(text)
+        return cls(*(_moment(document[name]) for name in ("Last", "Next", "LastUpdated")))
 
     def to_json(self) -> str:
         """Return it in the platform's words."""
@@ -66,8 +82,28 @@ class Status:
 
     def as_request(self) -> dict[str, str]:
         """Return it as the function sees it."""
-        stamps = {"Last": self.last, "Next": self.next, "LastUpdated": self.last}
+        stamps = {"Last": self.last, "Next": self.next, "LastUpdated": self.updated}
         return {name: stamp.isoformat() for name, stamp in stamps.items()}
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def status_at_start(kept: Status | None, schedule: Schedule, now: datetime) -> Status:
+    """Return the status to go on with; a run was missed if its `next` is past.
+
+    A kept `next` that the schedule does not lead to belongs to an earlier schedule: nothing has been missed
+    then, and the new schedule counts from now unless it leads to a later moment (source:
+    ScheduleMonitor.CheckPastDueAsync).
+    """
+    if kept is None:
+        return Status.after(now, schedule, last=NEVER)
+    expected = Status.after(kept.last if kept.last > NEVER else kept.updated, schedule, last=NEVER)
+    if expected.next == kept.next:
+        return kept
+    return expected if expected.next >= now else Status.after(now, schedule, last=NEVER)
 
 
 class ScheduleMonitor:
@@ -76,11 +112,10 @@ class ScheduleMonitor:
     def __init__(self, container: ContainerClient, name: str) -> None:
         self._blob = container.get_blob_client(name)
 
-    async def next(self) -> datetime | None:
-        """Return when the timer was to run next, if it ever ran."""
+    async def read(self) -> Status | None:
+        """Return what was kept, if anything was."""
         try:
-            download = await self._blob.download_blob()
-            return datetime.fromisoformat(json.loads(await download.readall())["Next"])
+            return Status.from_json(await (await self._blob.download_blob()).readall())
         except ResourceNotFoundError:
             return None
 
@@ -140,44 +175,43 @@ class TimerListener:
 
     async def _run(self) -> None:
         now = datetime.now(UTC)
-        due = await self._first_due(now)
-        if due is not None and due < now:
-            await self._fire(past_due=True)
-        elif self._trigger.run_on_startup:
-            await self._fire(past_due=False)
-        started = now
+        status = await self._begin(now)
+        past_due = status.next < now
+        if past_due or self._trigger.run_on_startup:
+            status = await self._fire(status, due=now, past_due=past_due)
         while not self._stopping.is_set():
-            moment = self._trigger.schedule.after(started)
-            if moment is None:
-                await self._stopping.wait()
-                return
             # A call that outlasted its interval is followed by one at once, not by all that were missed.
-            wait = (moment - datetime.now(UTC)).total_seconds()
+            wait = (status.next - datetime.now(UTC)).total_seconds()
             if wait > 0 and await self._until(self._stopping.wait(), seconds=wait):
                 return
             if not await self._until(self._locked.wait()):
                 return
-            started = max(moment, datetime.now(UTC))  # a sleep may end a moment early
-            await self._fire(past_due=False)
+            status = await self._fire(status, due=status.next)
 
-    async def _first_due(self, now: datetime) -> datetime | None:
+    async def _begin(self, now: datetime) -> Status:
+        kept = await self._monitor.read() if self._monitor else None
+        status = status_at_start(kept, self._trigger.schedule, now)
+        if status != kept:
+            await self._keep(status)
+        return status
+
+    async def _fire(self, status: Status, *, due: datetime, past_due: bool = False) -> Status:
+        moment = max(due, datetime.now(UTC))  # a sleep may end a moment early
+        known = status.as_request() if self._monitor else None
+        await self._tick(
+            TimerRequest(past_due=past_due, schedule_status=known, schedule={"AdjustForDST": True})
+        )
+        status = Status.after(moment, self._trigger.schedule, last=moment)
+        await self._keep(status)
+        return status
+
+    async def _keep(self, status: Status) -> None:
         if self._monitor is None:
-            return None
-        due = await self._monitor.next()
-        following = self._trigger.schedule.after(now)
-        if due is None and following is not None:
-            await self._monitor.write(Status(now, following))
-        return due
-
-    async def _fire(self, *, past_due: bool) -> None:
-        started = datetime.now(UTC)
-        status = Status(started, self._trigger.schedule.after(started) or datetime.max.replace(tzinfo=UTC))
-        await self._tick(TimerRequest(past_due=past_due, schedule_status=status.as_request(), schedule={}))
-        if self._monitor is not None:
-            try:
-                await self._monitor.write(status)
-            except AzureError as error:
-                _log.warning("the status of timer %s was not kept: %s", self._name, type(error).__name__)
+            return
+        try:
+            await self._monitor.write(status)
+        except AzureError as error:
+            _log.warning("the status of timer %s was not kept: %s", self._name, type(error).__name__)
 
     async def _until(self, event: Awaitable[object], seconds: float | None = None) -> bool:
         """Wait for an event; False if the time is over or the timer is stopped first."""

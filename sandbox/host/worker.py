@@ -9,6 +9,7 @@ code").
 import asyncio
 import contextlib
 import inspect
+import itertools
 import json
 import logging
 import os
@@ -31,10 +32,11 @@ from azure.storage.queue import QueueMessage as StoredMessage
 
 from sandbox.host import logs
 from sandbox.host.blobs import POISON_QUEUE, BlobEvent, blob_argument, internal_queue
-from sandbox.host.functions import STORAGE, BlobTrigger, Function, HttpTrigger, QueueTrigger, TimerTrigger
+from sandbox.host.functions import BlobTrigger, Function, HttpTrigger, QueueTrigger, TimerTrigger
 from sandbox.host.host_json import HostOptions, load_host_json
 from sandbox.host.invocation import Invoker, LoadedFunction, Outcome, RetryContext, queue_items
-from sandbox.host.queues import Message, QueueListener, encode, poison_name, put
+from sandbox.host.queues import Bury, Message, QueueListener, encode, put
+from sandbox.host.settings import STORAGE
 from sandbox.host.storage import Accounts
 from sandbox.host.timers import TimerListener
 from sandbox.host.wire import Frame, Wire
@@ -135,7 +137,8 @@ class Worker:
 
     async def _set_up(self) -> None:
         blobs = []
-        for function in self._functions.values():
+        enabled = [function for function in self._functions.values() if not function.spec.disabled]
+        for function in enabled:
             match function.spec.trigger:
                 case QueueTrigger() as trigger:
                     self._queues.append(self._queue_listener(function, trigger))
@@ -156,16 +159,19 @@ class Worker:
         async def run_message(message: Message) -> bool:
             return await self._run(function, queue_value(message), {})
 
-        async def bury(message: Message) -> None:
-            await self._put(trigger.connection, poison_name(trigger.queue), message.text)
-
         return QueueListener(
             queues.get_queue_client(trigger.queue),
             run=run_message,
-            bury=None if trigger.poison else bury,
+            bury=self._burial(trigger.connection, trigger.poison_queue) if trigger.poison_queue else None,
             options=self._options.queues,
             lease_seconds=self._assignment.lease_seconds,
         )
+
+    def _burial(self, connection: str, queue: str) -> Bury:
+        async def bury(message: Message) -> None:
+            await self._put(connection, queue, message.text)
+
+        return bury
 
     # Blob functions
 
@@ -180,7 +186,9 @@ class Worker:
         )
 
     def _blob_function(self, event: BlobEvent) -> LoadedFunction | None:
-        return self._functions.get(event.FunctionId.rpartition(".")[2])
+        """Return the function that an event is for; none if it is gone or disabled: the event is dropped."""
+        function = self._functions.get(event.FunctionId.rpartition(".")[2])
+        return None if function is None or function.spec.disabled else function
 
     async def _run_blob_event(self, message: Message) -> bool:
         event = BlobEvent.from_json(message.body)
@@ -191,13 +199,12 @@ class Worker:
         return await self._run_blob(function, event.ContainerName, event.BlobName)
 
     async def _run_blob(self, function: LoadedFunction, container: str, name: str) -> bool:
+        """Run it, whether or not the blob fits the trigger's path: the filter is the subscription's."""
         trigger = typing.cast("BlobTrigger", function.spec.trigger)
         parameters = trigger.match(name) if container == trigger.container else None
-        if parameters is None:
-            return True
         account = self._accounts[trigger.connection]
         value = await blob_argument(account, container, name, function.annotation)
-        return True if value is None else await self._run(function, value, parameters)
+        return True if value is None else await self._run(function, value, parameters or {})
 
     async def _bury_blob_event(self, message: Message) -> None:
         """Keep a hopeless event in the account that holds the blob, not in the host's own (8.1)."""
@@ -221,12 +228,12 @@ class Worker:
     async def _run_timer(self, function: LoadedFunction, request: TimerRequest) -> None:
         """Run it; a failure is not tried again unless the function has a retry policy (8.7)."""
         policy = function.spec.retry
-        tries = 1 + (policy.count if policy else 0)
-        for number in range(tries):
-            retry = RetryContext(number, tries - 1)
-            if await self._run(function, request, {}, retry=retry) or policy is None:
+        for number in itertools.count():
+            retry = RetryContext(number, policy.count if policy else 0)
+            ok = await self._run(function, request, {}, retry=retry)
+            if ok or policy is None or number == policy.count:
                 return
-            await asyncio.sleep(min(policy.first_seconds * 2**number, policy.longest_seconds))
+            await asyncio.sleep(policy.pause_seconds(number))
 
     # HTTP, and calls by hand
 

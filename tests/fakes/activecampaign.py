@@ -1,6 +1,7 @@
 """ActiveCampaign in memory: limits, batches and moods; its answers go through the real table of verdicts."""
 
 import random
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -106,6 +107,9 @@ class FakeActiveCampaign:
     lists: dict[str, str] = field(default_factory=lambda: {"5": "Customers"})
     fields: list[dict[str, str]] = field(default_factory=list)
 
+    others_at: list[float] = field(default_factory=list)
+    """When somebody else's bulk requests arrive, ascending; they count in the minute's window."""
+
     requests: list[Request] = field(default_factory=list)
     accepted: list[Request] = field(default_factory=list)
     arrivals: list[float] = field(default_factory=list)
@@ -207,11 +211,12 @@ class FakeActiveCampaign:
         if not self.enforces_limits:
             return False
         minute = [earlier for earlier in self.requests[-BULK_PER_MINUTE:] if earlier.at > request.at - 60]
+        by_others = bisect_right(self.others_at, request.at) - bisect_right(self.others_at, request.at - 60)
         singles = [earlier for earlier in self.requests if len(earlier.contacts) == 1]
         recent_singles = [earlier for earlier in singles if earlier.at > request.at - 60]
         second = [at for at in self.arrivals[-PER_SECOND:] if at > request.at - 1]
         return (
-            len(minute) >= BULK_PER_MINUTE
+            len(minute) + by_others >= BULK_PER_MINUTE
             or len(second) >= PER_SECOND
             or (len(request.contacts) == 1 and len(recent_singles) >= SINGLE_PER_MINUTE)
         )

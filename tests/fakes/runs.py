@@ -33,6 +33,9 @@ class FakeRunStore:
         await self._process.swap(_name(run_id), swap)
         return latest[0]
 
+    async def reopen(self, run_id: str, change: Callable[[Run], Run]) -> Run:
+        return await self.update(run_id, change)
+
     async def all(self) -> AsyncIterator[Run]:
         for name in await self._process.names("runs/"):
             yield Run.model_validate_json((await self._process.read(name)).data)

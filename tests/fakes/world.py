@@ -43,12 +43,14 @@ from tests.fakes.claims import FakeClaimStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.drops import FakeDropStore
 from tests.fakes.facts import FakeFactStore
+from tests.fakes.pauses import FakePauseStore
 from tests.fakes.plans import FakePlanStore
 from tests.fakes.queue import FakeQueues, FakeWorkQueue, Queued
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.reports import FakeReportStore
 from tests.fakes.runs import FakeRunStore
+from tests.fakes.signs import FakeSigns
 from tests.fakes.storage import FakeStorage, Process, ProcessDiedError
 from tests.fakes.telemetry import FakeTelemetry
 from tests.fakes.watermarks import FakeWatermarkStore
@@ -80,6 +82,7 @@ class World:
         self.queues = FakeQueues(self.clock.monotonic)
         self.registry = FakeRegistry(now=self.clock.now())
         self.telemetry = FakeTelemetry()
+        self.signs = FakeSigns()
         self.landed: dict[str, tuple[Source, bytes]] = {}
         self.planned_rejects: dict[tuple[str, int], list[Reject]] = {}
         self.accounts: dict[str, FakeActiveCampaign] = {}
@@ -215,6 +218,7 @@ class World:
             registry=self.registry,
             drops=FakeDropStore(process, self.landed),
             runs=FakeRunStore(process),
+            pauses=FakePauseStore(process),
             plans=FakePlanStore(process, self.planned_rejects),
             facts=FakeFactStore(process),
             claims=FakeClaimStore(process),
@@ -222,6 +226,7 @@ class World:
             watermarks=FakeWatermarkStore(process),
             queue=FakeWorkQueue(process, self.queues),
             reports=FakeReportStore(process),
+            signs=self.signs,
             destinations=FakeDestinations(process, self.accounts, self.unreadable_secrets),
         )
         worker = Worker(process, ports)

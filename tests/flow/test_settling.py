@@ -57,6 +57,39 @@ async def test_a_refused_contact_never_costs_the_others(naming: str) -> None:
     world.check_promises()
 
 
+@pytest.mark.parametrize(("naming", "most"), [("all", 2), ("nobody", 49), ("neighbours", 98)])
+async def test_three_of_250_that_only_activecampaign_refuses_are_found(naming: str, most: int) -> None:
+    world, account = await a_world()
+    account.naming = naming
+    account.refused = frozenset({"ann0@example.org", "ann100@example.org", "ann249@example.org"})
+
+    await world.drop(addresses(250))
+    await world.until_quiet()
+
+    assert (world.report().counts.delivered, world.report().counts.refused) == (247, 3)
+    assert {reject["email"] for reject in world.rejects()} == account.refused
+    assert account.contacts.keys() == set(addresses(250)) - account.refused
+    assert len(account.requests) <= most
+    assert account.throttled_count == 0
+    world.check_promises()
+
+
+async def test_a_body_that_is_too_large_for_the_server_is_halved_until_it_fits() -> None:
+    world, account = await a_world()
+    account.mood = lambda request: (
+        answer(413, b"<html>Too large</html>") if len(request.contacts) > 100 else None
+    )
+
+    await world.drop(addresses(300))
+    await world.until_quiet()
+
+    assert world.report().state is RunState.SUCCEEDED
+    assert account.contacts.keys() == set(addresses(300))
+    assert account.repeated_count == 0
+    assert len(account.requests) == 6  # two bodies of 150, each in two halves
+    world.check_promises()
+
+
 async def test_a_body_of_which_nobody_is_wanted_is_refused_to_the_last_contact() -> None:
     world, account = await a_world()
     account.refused = frozenset(addresses(30))

@@ -5,6 +5,8 @@ import gzip
 import io
 from typing import Any
 
+import pytest
+
 from sandbox.segment import write_segment
 from tests.runs.site import KEY, Site
 
@@ -100,23 +102,39 @@ def test_an_interrupted_batch_ends_delivered(site: Site) -> None:
     assert report["automations_withheld"] == 40
 
 
-def test_contacts_that_only_activecampaign_refuses_do_not_cost_the_others(site: Site) -> None:
-    bad = [f"ref{i}@example.org" for i in (3, 77, 160)]
-    site.apply({"id": "refused", "tolerated_reject_percentage": 60})
-    site.simulator.ask("settings", {"refused_addresses": bad})
-    file = site.file("refused.csv", [f"ref{i}@example.org,A,B,,," for i in range(200)])
+HALVINGS = 2 * 3 * 8
+"""To find 3 contacts among 250 by halving: at most two requests for each of them at each of 8 levels."""
 
-    (report,) = site.drop("refused", file).document
 
-    site.simulator.ask("settings", {"refused_addresses": []})
-    counts(report, rows=200, delivered=197, refused=3)
+@pytest.mark.parametrize(
+    ("index", "most_requests"),
+    [
+        ("one_based", 2),
+        ("missing", 1 + HALVINGS),
+        ("wrong", 2 * (1 + HALVINGS)),
+        ("zero_based", 2 * (1 + HALVINGS)),
+    ],
+)
+def test_three_of_250_whom_only_activecampaign_refuses_do_not_cost_the_others(
+    site: Site, index: str, most_requests: int
+) -> None:
+    name = f"refused-{index.replace('_', '-')}"
+    bad = [f"{name}{i}@example.org" for i in (3, 77, 249)]
+    site.apply({"id": name})
+    site.simulator.ask("settings", {"refused_addresses": bad, "refusal_index": index})
+    file = site.file(f"{name}.csv", [f"{name}{i}@example.org,A,B,,," for i in range(250)])
+
+    (report,) = site.drop(name, file).document
+
+    site.simulator.ask("settings", {"refused_addresses": [], "refusal_index": "one_based"})
+    counts(report, rows=250, delivered=247, refused=3)
+    assert report["requests"]["bulk"] <= most_requests
     rejects = site.run("run", "rejects", report["run_id"], as_json=False).document
     refused = list(csv.DictReader(io.StringIO(rejects, newline="")))
-    assert [(row["row"], row["email"]) for row in refused] == [
-        ("4", bad[0]),
-        ("78", bad[1]),
-        ("161", bad[2]),
-    ]
+    assert [(row["row"], row["email"]) for row in refused] == [("4", bad[0]), ("78", bad[1]), ("250", bad[2])]
+    assert all(row["detail"] for row in refused)
+    arrived = {address for address in site.simulator.contacts() if address.startswith(name)}
+    assert arrived == {f"{name}{i}@example.org" for i in range(250)} - set(bad)
 
 
 def test_people_who_opted_out_stay_out(site: Site) -> None:

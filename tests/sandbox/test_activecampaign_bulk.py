@@ -140,9 +140,10 @@ async def test_two_equal_posts_are_two_batches() -> None:
 
 async def test_unknown_and_camel_case_keys_are_ignored() -> None:
     async with a_bench() as bench:
-        row = {"email": "a@example.org", "firstName": "Ann", "exclude_automations": True, "extra": [1]}
-        await bench.settle([row], unheard_of=1)
+        row = {"email": "a@example.org", "firstName": "Ann", "tags": ["a"], "exclude_automations": True}
+        await bench.settle([row | {"extra": [1]}], unheard_of=1)
         assert bench.contact("a@example.org")["first_name"] == ""
+        assert bench.sim.counters()["automation_runs"] == 1
 
 
 async def test_a_full_plan_refuses_the_post_by_switch() -> None:
@@ -193,5 +194,22 @@ async def test_progress_counts_batches_per_day_as_strings() -> None:
         assert await progress_of(bench) == ([day], [])
         bench.clock.advance(6)
         assert await progress_of(bench) == ([], [day])
-        bench.clock.advance(8 * 24 * 3600)
+        bench.clock.advance(7 * 24 * 3600 - 1)
+        assert await progress_of(bench) == ([], [day])
+        bench.clock.advance(1)
         assert await progress_of(bench) == ([], [])
+
+
+async def test_progress_has_a_line_for_each_day_of_the_accounts_zone() -> None:
+    async with a_bench(start="2026-03-02T04:00:00Z", progress_days=30) as bench:
+        await bench.settle(addresses(2))
+        bench.clock.advance(2 * 3600)
+        await bench.settle(addresses(3))
+        bench.clock.advance(24 * 3600)
+        await bench.bulk(addresses(4))
+        outstanding, completed = await progress_of(bench)
+        assert [line["forDate"] for line in outstanding] == ["2026-03-03"]
+        assert [(line["forDate"], line["contacts"]) for line in completed] == [
+            ("2026-03-01", "2"),
+            ("2026-03-02", "3"),
+        ]

@@ -1,10 +1,10 @@
 """The control API, the command line, and the page that describes them."""
 
 import asyncio
-import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import orjson
@@ -49,6 +49,41 @@ async def test_contacts_may_be_seeded_as_lines() -> None:
         assert (await bench.control("POST", "contacts", lines)).json == {"contacts": 3}
 
 
+@pytest.mark.parametrize(
+    ("seed", "reason"),
+    [
+        ({"email": ANN, "list": {"5": 1}}, "list: unknown"),
+        ({"email": ANN, "lists": {"5": 9}}, "lists.5"),
+        ({"email": ANN, "bounced": "yes"}, "bounced"),
+        ({"first_name": "Ann"}, "email"),
+    ],
+)
+async def test_a_seed_with_a_mistake_writes_nothing(seed: dict[str, object], reason: str) -> None:
+    async with a_bench() as bench:
+        reply = await bench.control("POST", "contacts", [{"email": "bo@example.org"}, seed])
+        assert reply.status == 400
+        assert reason in reply.json["error"]
+        assert len(bench.sim.state.contacts) == 0
+
+
+async def test_contacts_can_be_written_back_as_they_were_read() -> None:
+    async with a_bench() as bench, a_bench() as other:
+        bench.sim.seed(
+            email=ANN, first_name="Ann", fields={1: "Oslo"}, tags=["a"], lists={5: 3}, bounced="hard"
+        )
+        lines = (await bench.control("GET", "contacts")).body
+        assert (await other.control("POST", "contacts", lines)).json == {"contacts": 1}
+        assert (await other.control("GET", "contacts")).body == lines
+
+
+async def test_an_unknown_control_route_names_the_known_ones() -> None:
+    async with a_bench() as bench:
+        reply = await bench.control("GET", "")
+        assert reply.status == 404
+        assert "GET /_sandbox/counters" in reply.json["routes"]
+        assert (await bench.control("PUT", "counters")).status == 405
+
+
 async def test_the_request_log_tells_when_what_and_how_much() -> None:
     async with a_bench(request_log_size=2) as bench:
         await bench.get("users/me")
@@ -79,7 +114,9 @@ async def test_settings_change_at_run_time_and_bad_ones_change_nothing() -> None
         changed = await bench.control("POST", "settings", {"refusal_index": "wrong", "plan_limit": 9})
         assert (changed.json["refusal_index"], changed.json["plan_limit"]) == ("wrong", 9)
         bad = await bench.control("POST", "settings", {"plan_limit": 1, "unheard_of": 1})
-        assert bad.status == 400
+        assert (bad.status, bad.json) == (400, {"error": "unheard_of: unknown"})
+        late = await bench.control("POST", "settings", {"plan_limit": 1, "key": "other"})
+        assert (late.status, late.json) == (400, {"error": "key is read at the start only"})
         assert (await bench.control("GET", "settings")).json["plan_limit"] == 9
 
 
@@ -160,32 +197,89 @@ def test_the_command_line_takes_any_setting() -> None:
     assert (settings.window, settings.plan_limit) == ("fixed", 9)
 
 
-@pytest.mark.parametrize("arguments", [["--set", "unheard_of=1"], ["--set", "x"], ["--speed", "0"]])
-def test_a_bad_setting_is_a_usage_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_may_look_like_a_number() -> None:
+    assert read_arguments(["--set", "key=7"])[1].key == read_arguments(["--key", "7"])[1].key == "7"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--set", "unheard_of=1"], "unheard_of: unknown"),
+        (["--set", "x"], "write NAME=VALUE"),
+        (["--set", "window=round"], "'sliding' or 'fixed'"),
+        (["--speed", "0"], "speed"),
+        (["--speed", "inf"], "speed"),
+        (["--port", "99999"], "99999 is no port"),
+        (["--port", "x"], "invalid port value"),
+    ],
+)
+def test_a_bad_option_is_a_usage_error(
+    arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         read_arguments(arguments)
     assert ended.value.code == 2
-    assert "usage" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "usage" in told
+    assert reason in told
 
 
-async def test_the_command_says_where_it_listens_and_ends_on_a_signal() -> None:
-    process = await asyncio.create_subprocess_exec(
+def test_the_command_prints_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        read_arguments(["--settings"])
+    assert ended.value.code == 0
+    printed = {line.partition("=")[0] for line in capsys.readouterr().out.splitlines() if line[0] != " "}
+    assert printed == set(SimulatorSettings.model_fields) - {"fails", "refuses"}
+
+
+async def a_command(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "sandbox.activecampaign",
+        *arguments,
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stderr=asyncio.subprocess.PIPE,
     )
+
+
+async def listening(process: asyncio.subprocess.Process) -> dict[str, Any]:
     assert process.stdout is not None
-    ready = orjson.loads(await process.stdout.readline())
-    assert ready["ready"] is True
-    assert ready["url"] == f"http://{ready['host']}"
-    async with aiohttp.ClientSession() as http, http.get(f"{ready['url']}/_sandbox/counters") as answer:
-        assert answer.status == 200
-    process.send_signal(signal.SIGTERM)
-    rest, _ = await process.communicate()
-    assert (process.returncode, rest) == (0, b"")
+    ready: dict[str, Any] = orjson.loads(await process.stdout.readline())
+    return ready
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_the_command_says_where_it_listens_and_frees_its_port_on_a_signal(number: int) -> None:
+    process = await a_command()
+    ready = await listening(process)
+    assert ready == {"ready": True, "url": f"http://{ready['host']}", "host": ready["host"]}
+    async with aiohttp.ClientSession() as http:
+        # A connection that stays open, with a request under way, does not hold it up.
+        async with http.post(f"{ready['url']}/_sandbox/faults", json={"action": "slow:3600"}) as answer:
+            assert answer.status == 200
+        asked = asyncio.create_task(http.get(f"{ready['url']}/api/3/users/me"))
+        async with http.get(f"{ready['url']}/_sandbox/counters") as answer:
+            assert answer.status == 200
+        process.send_signal(number)
+        rest, told = await process.communicate()
+        assert (process.returncode, rest, told) == (0, b"", b"")
+        with pytest.raises(aiohttp.ClientError):
+            await asked
+    successor = await a_command("--port", ready["host"].rpartition(":")[2])
+    assert (await listening(successor))["host"] == ready["host"]
+    successor.terminate()
+    await successor.communicate()
+
+
+async def test_the_command_says_that_a_port_is_taken() -> None:
+    async with a_bench() as bench:
+        process = await a_command("--port", bench.sim.host.rpartition(":")[2])
+        out, told = await process.communicate()
+        assert (process.returncode, out) == (1, b"")
+        assert b"address already in use" in told
+        assert b"Traceback" not in told
 
 
 def test_the_page_names_every_setting_fault_and_control_route() -> None:

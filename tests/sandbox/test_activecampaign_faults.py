@@ -166,6 +166,7 @@ async def test_rules_are_installed_listed_and_removed_from_outside() -> None:
         {"action": "empty_200", "calls": {"every": 0}},
         {"action": "empty_200", "calls": [0]},
         {"action": "empty_200", "when": "now"},
+        {"action": "empty_200", "route": "bulks"},
         {},
     ],
 )

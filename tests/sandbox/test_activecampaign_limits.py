@@ -108,6 +108,14 @@ async def test_the_21st_single_contact_post_in_a_minute_is_throttled() -> None:
         assert (counters["throttled_single"], counters["throttled_bulk"]) == (1, 0)
 
 
+async def test_a_fixed_minute_starts_on_the_clock_for_bulk_posts_too() -> None:
+    async with a_bench(window="fixed", bulk_requests_per_minute=1) as bench:
+        bench.clock.advance(59)
+        assert [(await bench.bulk(PAIR)).status for _ in range(2)] == [200, 400]
+        bench.clock.advance(1)
+        assert (await bench.bulk(PAIR)).status == 200
+
+
 @pytest.mark.parametrize(("counted", "second"), [(True, 400), (False, 200)])
 async def test_refused_posts_count_by_switch(counted: bool, second: int) -> None:
     async with a_bench(bulk_requests_per_minute=1, rejected_requests_count=counted) as bench:
@@ -131,6 +139,17 @@ async def test_bulk_posts_draw_on_the_general_budget_by_switch(shared: bool, sta
     async with a_bench(requests_per_second=1, bulk_uses_general_budget=shared) as bench:
         assert (await bench.bulk(PAIR)).status == 200
         assert (await bench.bulk(PAIR)).status == status
+
+
+async def test_peaks_stay_when_it_gets_quiet() -> None:
+    async with a_bench() as bench:
+        for pause, posts in ((0, 3), (0.5, 4), (60, 1)):
+            bench.clock.advance(pause)
+            for _ in range(posts):
+                await bench.bulk(PAIR)
+        counters = bench.sim.counters()
+        assert counters["peak_requests_per_second"] == 7
+        assert counters["peak_bulk_per_minute"] == 7
 
 
 async def test_without_limits_nothing_is_throttled() -> None:

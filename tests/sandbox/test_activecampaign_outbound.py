@@ -90,11 +90,15 @@ async def test_a_callback_may_be_lost_and_is_never_repeated() -> None:
         assert len(receiver.calls) == 1
 
 
-async def test_nothing_but_loopback_is_called() -> None:
-    async with a_bench() as bench:
+async def test_nothing_but_loopback_is_called_and_a_callback_of_any_shape_is_survived() -> None:
+    async with a_bench() as bench, a_receiver() as receiver:
         await settle_with_callback(bench, url="http://activecampaign.invalid/hook")
-        [delivery] = bench.sim.state.counters.deliveries
-        assert delivery["outcome"].startswith("not called")
+        await settle_with_callback(bench, url="http://[", params=[7, "key", {}], headers=7)
+        await settle_with_callback(bench, url=receiver.url, headers=[{"key": "X", "value": "a\nb"}])
+        outcomes = [delivery["outcome"] for delivery in bench.sim.state.counters.deliveries]
+        assert outcomes[:2] == ["not called: only loopback addresses are"] * 2
+        await settle_with_callback(bench, url=receiver.url)
+        assert len(receiver.calls) == 1
 
 
 async def hook(bench: Bench, url: str, **changes: Any) -> str:

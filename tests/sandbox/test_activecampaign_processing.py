@@ -65,6 +65,13 @@ async def test_without_limits_batches_pass_their_statuses_quickly_or_complete_at
         assert (await bench.info(batch_id))["status"] == "completed"
 
 
+async def test_without_limits_the_rate_of_the_account_does_not_matter() -> None:
+    async with a_bench(limits_enforced=False, contacts_per_minute=1) as bench:
+        ids = [(await bench.bulk(addresses(250))).json["batchId"] for _ in range(3)]
+        bench.clock.advance(0.05)
+        assert [(await bench.info(batch_id))["status"] for batch_id in ids] == ["completed"] * 3
+
+
 async def test_step_on_demand_moves_batches_only_when_told() -> None:
     async with a_bench(processing="step") as bench:
         first, second = [(await bench.bulk(addresses(2, n))).json["batchId"] for n in (0, 2)]
@@ -177,6 +184,28 @@ async def test_failures_are_bare_addresses_and_their_contacts_are_not_written() 
 async def test_doubtful_addresses_pass_by_switch(setting: dict[str, object], email: str) -> None:
     async with a_bench(**setting) as bench:
         assert (await bench.settle([email, ANN]))["failure"] == []
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_excluded_contacts_are_not_updated_and_are_in_failure_by_switch(fails: bool) -> None:
+    async with a_bench(exclusions_fail=fails) as bench:
+        bench.sim.seed(email=ANN)
+        await bench.control("POST", "exclusions", {"phrase": ANN})
+        settled = await bench.settle([{"email": ANN, "first_name": "Ann"}])
+        assert settled["failure"] == ([ANN] if fails else [])
+        assert bench.contact(ANN)["first_name"] == ""
+        assert bench.sim.counters()["contacts_failed"] == int(fails)
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_who_had_left_is_written_and_in_failure_by_switch(fails: bool) -> None:
+    async with a_bench(unsubscribed_fail=fails) as bench:
+        bench.sim.seed(email=ANN, lists={"5": 2})
+        joining = {"email": ANN, "first_name": "Ann", "subscribe": [{"listid": 5}]}
+        assert (await bench.settle([joining]))["failure"] == ([ANN] if fails else [])
+        assert bench.contact(ANN)["lists"] == {"5": 2}
+        assert bench.contact(ANN)["first_name"] == "Ann"
+        assert (await bench.settle([{"email": ANN, "subscribe": [{"listid": 4}]}]))["failure"] == []
 
 
 async def test_an_exclusion_for_one_list_spares_the_others() -> None:

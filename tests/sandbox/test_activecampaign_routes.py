@@ -33,6 +33,9 @@ async def test_a_restricted_key_sees_neither_other_lists_nor_the_account() -> No
         assert (await bench.get("lists/2", key="narrow")).status == 200
         assert [item["id"] for item in (await bench.get("lists", key="narrow")).json["lists"]] == ["1", "2"]
         assert (await bench.get("settings/account", key="narrow")).status == 403
+        bench.sim.seed(email="bo@example.org")
+        join = {"contactList": {"list": 5, "contact": 1, "status": 1}}
+        assert (await bench.call("POST", "contactLists", join, key="narrow")).status == 403
         await bench.control("POST", "keys", {"restrict": "blind", "lists": []})
         assert (await bench.get("lists", key="blind")).status == 403
         row = {"email": ANN, "subscribe": [{"listid": 5}, {"listid": 1}]}
@@ -168,6 +171,12 @@ async def test_sync_refuses_a_missing_or_malformed_address() -> None:
         assert (await sync(bench, email="nobody"))[0] == 400
 
 
+async def test_sync_updates_with_201_by_switch() -> None:
+    async with a_bench(sync_update_status=201) as bench:
+        bench.sim.seed(email=ANN)
+        assert (await sync(bench, email=ANN))[0] == 201
+
+
 async def test_the_plural_sync_path_creates_only_or_is_not_there() -> None:
     async with a_bench() as bench:
         body = {"contact": {"email": ANN}}
@@ -268,7 +277,7 @@ async def test_a_sweep_by_id_finds_everybody_with_a_status_once() -> None:
 
 
 async def test_contacts_are_paged_ordered_and_filtered() -> None:
-    async with a_bench(start="2026-03-01T12:00:00Z") as bench:
+    async with a_bench(start="2026-03-01T12:00:00") as bench:
         for email in addresses(30):
             bench.sim.seed(email=email, lists={"1": 1})
         bench.clock.advance(60)
@@ -282,6 +291,7 @@ async def test_contacts_are_paged_ordered_and_filtered() -> None:
         assert await ids("orders[id]=DESC&limit=2") == ["31", "30"]
         assert await ids("offset=29") == ["30", "31"]
         assert await ids("id_less=3") == ["1", "2"]
+        assert await ids("id_less=0") == await ids("id_less=1") == await ids("id_greater=31") == []
         assert await ids("listid=5") == ["31"]
         assert await ids("tagid=1") == ["31"]
         assert await ids("email_like=ann") == ["31"]
@@ -290,10 +300,35 @@ async def test_contacts_are_paged_ordered_and_filtered() -> None:
         assert await ids("status=2") == []
         assert await ids("filters[updated_after]=2026-03-01T12:00:30%2B00:00") == ["31"]
         assert await ids("filters[created_before]=2026-03-01T12:00:30Z&limit=1") == ["1"]
-        assert (await bench.get("contacts?segmentid=1")).status == 400
-        assert (await bench.get("contacts?filters[updated_after]=soon")).status == 400
+        assert await ids("ids[]=9&ids[]=4&ids[]=77&orders[id]=DESC&id_greater=4") == ["9"]
+        assert await ids("email=ann@example.org&listid=1") == []
+        assert await ids("listid=1&orders[id]=DESC&limit=2&offset=1&id_less=30&id_greater=26") == ["28", "27"]
+        assert await ids("offset=99") == await ids("orders[id]=DESC&offset=99") == []
+        assert await ids("filters[updated_before]=2026-03-01T12:00:30Z&offset=29") == ["30"]
+        assert await ids("filters[created_after]=2026-03-01T12:00:30Z") == ["31"]
         bench.sim.seed(email="new@example.org", lists={"5": 1})
         assert await ids("listid=5") == ["31", "32"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "segmentid=1",
+        "phone=47",
+        "filters[name]=x",
+        "filters[updated_after]=soon",
+        "orders[email]=ASC",
+        "id_greater=x",
+        "id_less=-1",
+        "ids[]=x",
+        "listid=x",
+        "status=x",
+    ],
+)
+async def test_what_cannot_be_filtered_by_is_refused_and_not_ignored(query: str) -> None:
+    async with a_bench() as bench:
+        reply = await bench.get(f"contacts?{query}")
+        assert (reply.status, reply.json["errors"][0]["title"]) == (400, "Bad Request")
 
 
 async def test_contacts_come_with_their_memberships_when_asked() -> None:
@@ -302,7 +337,71 @@ async def test_contacts_come_with_their_memberships_when_asked() -> None:
         body = (await bench.get("contacts?include=contactLists")).json
         assert body["contacts"][0]["contactLists"] == [body["contactLists"][0]["id"]]
         assert body["contactLists"][0]["status"] == "2"
-        assert body["meta"]["page_input"] == {"include": "contactLists"}
+        assert (await bench.get("contacts")).json.keys() == {"contacts", "scoreValues", "meta"}
+
+
+async def test_the_meta_of_contacts_echoes_the_query_as_numbers() -> None:
+    async with a_bench() as bench:
+        meta = (await bench.get("contacts?listid=5&limit=1000")).json["meta"]
+        assert meta["total"] == "0"
+        assert meta["page_input"] == {
+            "listid": 5,
+            "tagid": 0,
+            "limit": 100,
+            "offset": 0,
+            "search": None,
+            "status": -1,
+        }
+
+
+async def test_a_contact_comes_with_all_that_hangs_on_it() -> None:
+    async with a_bench() as bench:
+        bench.sim.seed(email=ANN, first_name="Ann", lists={"5": 1}, tags=["vip"], fields={"1": "Oslo"})
+        body = (await bench.get("contacts/1")).json
+        assert [(m["list"], m["status"], m["contact"]) for m in body["contactLists"]] == [("5", "1", "1")]
+        assert [(v["field"], v["value"], v["owner"]) for v in body["fieldValues"]] == [("1", "Oslo", "1")]
+        assert [item["tag"] for item in body["contactTags"]] == ["1"]
+        for name in ("contactLists", "contactTags", "fieldValues"):
+            assert body["contact"][name] == [item["id"] for item in body[name]]
+            assert (await bench.get(f"contacts/1/{name}")).json == {name: body[name]}
+        assert body["deals"] == body["contactAutomations"] == body["contact"]["deals"] == []
+        assert "tags" not in body
+        named = (await bench.get("contacts/1?include=contactTags.tag")).json
+        assert [(tag["id"], tag["tag"]) for tag in named["tags"]] == [("1", "vip")]
+
+
+async def test_a_contacts_links_lead_to_what_hangs_on_it() -> None:
+    async with a_bench() as bench:
+        bench.sim.seed(email=ANN)
+        links = (await bench.get("contacts/1")).json["contact"]["links"]
+        assert set(links) == {"bounceLogs", "contactLists", "contactTags", "fieldValues"}
+        for name, link in links.items():
+            assert link.startswith(bench.sim.url)
+            path = link.removeprefix(f"{bench.sim.url}/api/3/")
+            assert name in (await bench.get(path)).json
+
+
+async def test_found_contacts_come_with_tags_and_values_when_asked() -> None:
+    async with a_bench() as bench:
+        bench.sim.seed(email=ANN, tags=["vip", "new"], fields={"1": "Oslo"})
+        bench.sim.seed(email="bo@example.org", tags=["new"])
+        body = (await bench.get("contacts?include=contactTags.tag,fieldValues,deals")).json
+        names = {tag["id"]: tag["tag"] for tag in body["tags"]}
+        by_id = {item["id"]: names[item["tag"]] for item in body["contactTags"]}
+        assert [[by_id[n] for n in c["contactTags"]] for c in body["contacts"]] == [["vip", "new"], ["new"]]
+        assert body["contacts"][0]["fieldValues"] == [body["fieldValues"][0]["id"]]
+        assert "contactLists" not in body
+
+
+async def test_a_tag_tells_how_many_contacts_have_it() -> None:
+    async with a_bench() as bench:
+        bench.sim.seed(email=ANN, tags=["vip"])
+        tag = (await bench.get("tags/1")).json["tag"]
+        assert (tag["tag"], tag["subscriber_count"]) == ("vip", "1")
+        await bench.settle([{"email": "bo@example.org", "tags": ["VIP"]}])
+        assert (await bench.get("tags/1")).json["tag"]["subscriber_count"] == "2"
+        missing = await bench.get("tags/9")
+        assert (missing.status, missing.json) == (404, {"message": "No Result found for Tag with id 9"})
 
 
 async def test_a_tag_is_put_on_and_taken_off_by_association() -> None:
@@ -312,6 +411,7 @@ async def test_a_tag_is_put_on_and_taken_off_by_association() -> None:
         body = {"contactTag": {"contact": "1", "tag": tag}}
         put_on = await bench.call("POST", "contactTags", body)
         assert put_on.status == 201
+        assert put_on.json["contacts"][0]["email"] == ANN
         assert (await bench.call("POST", "contactTags", body)).status == 200
         association = put_on.json["contactTag"]["id"]
         assert (await bench.get("contacts/1/contactTags")).json["contactTags"][0]["id"] == association
@@ -350,3 +450,42 @@ async def test_a_field_value_is_written_by_numeric_id_only() -> None:
 async def test_what_is_not_there_is_404(method: str, path: str) -> None:
     async with a_bench() as bench:
         assert (await bench.call(method, path, {} if method == "PUT" else None)).status == 404
+
+
+ODD: tuple[object, ...] = (None, True, 7, -1, "x", [], [7], ["x"], [{}], {}, {"a": 1}, {"a": [{}]})
+WRITES = {
+    ("POST", "contact/sync", "contact"): ("email", "firstName", "fieldValues"),
+    ("POST", "contacts", "contact"): ("email", "phone", "fieldValues"),
+    ("PUT", "contacts/1", "contact"): ("email", "lastName", "fieldValues"),
+    ("POST", "contactLists", "contactList"): ("list", "contact", "status", "sourceid"),
+    ("POST", "contactTags", "contactTag"): ("contact", "tag"),
+    ("POST", "fieldValues", "fieldValue"): ("contact", "field", "value"),
+    ("POST", "fields", "field"): ("title", "type"),
+    ("POST", "tags", "tag"): ("tag",),
+    ("POST", "webhooks", "webhook"): ("name", "url", "events", "sources", "listid"),
+}
+
+
+@pytest.mark.parametrize(("route", "names"), WRITES.items(), ids=[path for _, path, _ in WRITES])
+async def test_a_body_of_any_shape_gets_an_answer(
+    route: tuple[str, str, str], names: tuple[str, ...]
+) -> None:
+    method, path, wrapper = route
+    sound = {
+        "email": ANN,
+        "contact": 1,
+        "list": 5,
+        "status": 1,
+        "field": 1,
+        "tag": 1,
+        "name": "n",
+        "url": "http://127.0.0.1:1/",
+        "events": ["bounce"],
+        "sources": ["api"],
+    }
+    async with a_bench() as bench:
+        bench.sim.seed(email=ANN, tags=["a"])
+        bodies = [*ODD, *({wrapper: value} for value in ODD)]
+        bodies += [{wrapper: sound | {name: value}} for name in names for value in ODD]
+        statuses = {(await bench.call(method, path, body)).status for body in bodies}
+        assert statuses <= {200, 201, 400, 404, 422}

@@ -1,5 +1,6 @@
 """A whole app in the local host, its workers in processes of their own."""
 
+import base64
 import json
 import os
 import signal
@@ -320,6 +321,8 @@ def test_a_call_that_takes_too_long_ends_its_worker_and_tells_no_content(
 
             answer = eventually(result, "the second try")
             assert answer is not None
+            # Outputs are encoded as host.json says of messages.
+            assert base64.b64decode(answer).decode().startswith("secret text 2 ")
             status, _, _ = _call(f"{host.api}/api/die")
             assert status == 503
             eventually(lambda: len(host.worker_pids("die")) == 1, "the new worker")

@@ -18,6 +18,7 @@ class Watch:
         self._state = blobs.get_container_client(unique("state"))
         self.container = blobs.get_container_client(unique("drops"))
         self._queue = queues.get_queue_client(unique("events"))
+        self.woken: list[str] = []
 
     async def watcher(self, *patterns: str) -> ContainerWatcher:
         if not await self._state.exists():
@@ -27,7 +28,7 @@ class Watch:
             for number, pattern in enumerate(patterns or ("{name}",))
         ]
         journal = Journal(self._state.get_blob_client("journal"))
-        told = BlobEvents(self._queue, "none", lambda _: None)
+        told = BlobEvents(self._queue, "none", self.woken.append)
         watcher = ContainerWatcher(self.container, journal, functions, told, 1.0)
         await watcher.set_up()
         return watcher
@@ -58,6 +59,7 @@ async def test_each_version_of_a_blob_is_told_once(watch: Watch) -> None:
     await watcher.look()
     await watcher.look()
     assert await watch.told() == [("Host.Functions.on_0", "a")]
+    assert watch.woken == [watch._queue.queue_name]
     await watch.container.upload_blob("a", b"2", overwrite=True)
     await watcher.look()
     assert await watch.told() == [("Host.Functions.on_0", "a")]

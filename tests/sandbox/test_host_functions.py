@@ -98,6 +98,30 @@ def test_retry_policies_are_for_timers() -> None:
     assert (function.retry.count, function.retry.first_seconds) == (3, 5.0)
 
 
+def test_a_policy_may_be_patient_for_ever_or_pause_ever_longer() -> None:
+    policy = {
+        "strategy": "exponential_backoff",
+        "max_retry_count": "-1",
+        "minimum_interval": "00:00:02",
+        "maximum_interval": "00:00:10",
+    }
+    timer = {"type": "timerTrigger", "schedule": "0 * * * * *"}
+    [function] = read_functions([_function(timer, retry=policy)], STORAGE)
+    assert function.retry is not None
+    assert function.retry.count == -1
+    assert [function.retry.pause_seconds(n) for n in (0, 1, 2, 3, 5000)] == [2.0, 4.0, 8.0, 10.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("queue", "poison"),
+    [("work", "work-poison"), ("w" * 56, "w" * 56 + "-poison"), ("w" * 57, None), ("work-poison", None)],
+)
+def test_which_queues_have_a_poison_queue(queue: str, poison: str | None) -> None:
+    [function] = read_functions([_function(_queue(queue))], STORAGE)
+    assert isinstance(function.trigger, QueueTrigger)
+    assert function.trigger.poison_queue == poison
+
+
 def test_functions_share_processes_as_on_flex_consumption() -> None:
     http = {"type": "httpTrigger", "route": "x"}
     timer = {"type": "timerTrigger", "schedule": "0 * * * * *"}

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -33,6 +33,11 @@ def _at(text: str) -> datetime:
 )
 def test_the_next_moment(expression: str, moment: str, following: str) -> None:
     assert Schedule.parse(expression).after(_at(moment)) == _at(following)
+
+
+def test_schedules_are_in_utc() -> None:
+    summer = datetime(2026, 7, 1, 1, 30, tzinfo=timezone(timedelta(hours=2)))
+    assert Schedule.parse("0 0 0 * * *").after(summer) == _at("2026-07-01T00:00:00")
 
 
 def test_a_day_that_never_comes_has_no_next_moment() -> None:

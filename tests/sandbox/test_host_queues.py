@@ -3,6 +3,7 @@ import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from sandbox.host.host_json import QueueOptions
 from sandbox.host.invocation import queue_items
-from sandbox.host.queues import Message, PollingPause, QueueListener, decode, encode, put
+from sandbox.host.options import Options
+from sandbox.host.queues import LEASE_SECONDS, Message, PollingPause, QueueListener, decode, encode, put
 from tests.sandbox.waiting import eventually_async, unique
 
 OPTIONS = QueueOptions(
@@ -28,26 +30,38 @@ class Bench:
         self.queue: QueueClient = service.get_queue_client(name)
         self.poison: QueueClient = service.get_queue_client(f"{name}-poison")
         self.ran: list[tuple[str, int]] = []
+        self.messages: list[Message] = []
         self.running = 0
         self.most_running = 0
         self.fail = False
+        self.break_after_copy = False
+        self.ends: list[asyncio.Event] = []  # of each call; the gate ends all
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def run(self, message: Message) -> bool:
         self.ran.append((message.body, message.dequeue_count))
+        self.messages.append(message)
         self.running += 1
         self.most_running = max(self.most_running, self.running)
-        await self.gate.wait()
+        end = asyncio.Event()
+        self.ends.append(end)
+        waits = [asyncio.create_task(event.wait()) for event in (self.gate, end)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
         self.running -= 1
         return not self.fail
 
     async def bury(self, message: Message) -> None:
         await put(self.poison, message.text)
+        if self.break_after_copy:
+            self.break_after_copy = False
+            raise RuntimeError("as a crash between copy and deletion")
 
     @asynccontextmanager
     async def listening(
-        self, options: QueueOptions = OPTIONS, *, lease_seconds: float = 600, bury: bool = True
+        self, options: QueueOptions = OPTIONS, *, lease_seconds: float = LEASE_SECONDS, bury: bool = True
     ) -> AsyncIterator[QueueListener]:
         listener = QueueListener(
             self.queue,
@@ -137,13 +151,33 @@ async def test_a_message_tried_too_often_is_not_run(bench: Bench) -> None:
     assert bench.ran == []
 
 
-async def test_a_poison_queue_has_no_poison_queue(bench: Bench) -> None:
-    """The message stays hidden for the whole lease, and comes back for ever."""
+async def test_a_crash_between_copy_and_deletion_leaves_two_poison_messages(bench: Bench) -> None:
+    bench.fail = bench.break_after_copy = True
+    await bench.queue.send_message("bad")
+    async with bench.listening(replace(OPTIONS, max_dequeue_count=1), lease_seconds=1):
+
+        async def gone() -> bool:
+            return not bench.break_after_copy and await bench.depth() == 0
+
+        await eventually_async(gone, "the second copy and the deletion")
+    assert await bench.poisoned() == ["bad", "bad"]
+    assert bench.ran == [("bad", 1)]
+
+
+async def test_without_a_poison_queue_a_message_comes_back_for_ever_and_is_run_a_few_times(
+    bench: Bench,
+) -> None:
+    """It stays hidden for the whole lease; beyond maxDequeueCount it is taken and left alone."""
     bench.fail = True
     await bench.queue.send_message("bad")
-    async with bench.listening(replace(OPTIONS, max_dequeue_count=1), lease_seconds=1, bury=False):
-        await _until(lambda: len(bench.ran) == 3, "the third run")
-    assert bench.ran == [("bad", 1), ("bad", 2), ("bad", 3)]
+    async with bench.listening(replace(OPTIONS, max_dequeue_count=2), lease_seconds=1, bury=False):
+
+        async def taken_again() -> bool:
+            return any((m.dequeue_count or 0) >= 4 for m in await bench.queue.peek_messages())
+
+        await eventually_async(taken_again, "the fourth taking")
+    assert bench.ran == [("bad", 1), ("bad", 2)]
+    assert await bench.depth() == 1
     assert await bench.poisoned() == []
 
 
@@ -152,10 +186,29 @@ async def test_a_message_is_renewed_while_it_runs(bench: Bench) -> None:
     await bench.queue.send_message("long")
     async with bench.listening(lease_seconds=2):
         await _until(lambda: bench.ran, "the run")
-        await asyncio.sleep(3.5)  # longer than the lease: without renewal it would be taken again
+        receipts: set[str] = set()
+
+        async def outlived() -> bool:
+            """Whether it was renewed three times, once a second: without, it would have been taken again."""
+            receipts.add(bench.messages[0].receipt)
+            return len(receipts) == 4
+
+        await eventually_async(outlived, "the third renewal")
         assert bench.ran == [("long", 1)]
         bench.gate.set()
     assert await bench.depth() == 0
+
+
+async def test_a_message_is_taken_for_ten_minutes(bench: Bench) -> None:
+    assert Options().lease_seconds == LEASE_SECONDS
+    await bench.queue.send_message("a")
+    before = datetime.now(UTC)
+    async with bench.listening(replace(OPTIONS, visibility_seconds=3.0)):
+        await _until(lambda: bench.ran, "the run")
+    back = bench.messages[0].stored.next_visible_on
+    assert back is not None
+    # Storage tells whole seconds.
+    assert before - timedelta(seconds=1) <= back - timedelta(minutes=10) <= datetime.now(UTC)
 
 
 async def test_a_message_of_a_dead_worker_comes_back_when_its_time_is_over(bench: Bench) -> None:
@@ -168,15 +221,26 @@ async def test_a_message_of_a_dead_worker_comes_back_when_its_time_is_over(bench
 
 async def test_no_more_run_at_once_than_batch_and_threshold(bench: Bench) -> None:
     bench.gate.clear()
-    for number in range(12):
+    for number in range(14):
         await bench.queue.send_message(str(number))
-    async with bench.listening():
-        await _until(lambda: bench.running >= 4, "the first batch")
-        assert bench.most_running == 4  # 4 run, more than the threshold of 2: no further batch
+    in_hand: list[int] = []  # whenever messages are asked for
+    async with bench.listening() as listener:
+        receive = listener._receive
+
+        async def counted() -> list[Message]:
+            in_hand.append(len(listener._tasks))
+            return await receive()
+
+        await _until(lambda: bench.running == 4, "the first batch")
+        listener._receive = counted  # type: ignore[method-assign]  # sees the batches after the first
+        for end in bench.ends[:2]:
+            end.set()
+        await _until(lambda: bench.running == 6, "the second batch, with two of the first running")
         bench.gate.set()
-        await _until(lambda: len(bench.ran) == 12, "the other messages")
-    assert bench.most_running <= 6
-    assert sorted(int(body) for body, _ in bench.ran) == list(range(12))
+        await _until(lambda: len(bench.ran) == 14, "the other messages")
+    assert bench.most_running == 6
+    assert max(in_hand) <= OPTIONS.new_batch_threshold
+    assert sorted(int(body) for body, _ in bench.ran) == list(range(14))
 
 
 async def test_a_function_may_have_deleted_the_message_itself(
@@ -192,6 +256,21 @@ async def test_a_function_may_have_deleted_the_message_itself(
     assert caplog.records == []
 
 
+async def test_a_message_that_another_has_touched_is_left_alone(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.queue.send_message("mine")
+    bench.gate.clear()
+    async with bench.listening():
+        await _until(lambda: bench.ran, "the run")
+        message = bench.messages[0]
+        # The pop receipt in the listener's hand is stale from here on.
+        await bench.queue.update_message(message.id, message.receipt, visibility_timeout=3600)
+        bench.gate.set()
+    assert await bench.depth() == 1
+    assert caplog.records == []
+
+
 async def test_a_queue_that_is_missing_is_waited_for(bench: Bench) -> None:
     await bench.queue.delete_queue()
     async with bench.listening():
@@ -202,8 +281,13 @@ async def test_a_queue_that_is_missing_is_waited_for(bench: Bench) -> None:
 async def test_a_listener_that_is_woken_looks_at_once(bench: Bench) -> None:
     async with bench.listening(replace(OPTIONS, max_polling_seconds=3600.0)) as listener:
         listener._pause._exponent = 30  # as after a long quiet time
-        await asyncio.sleep(0.3)  # let it fall asleep for an hour
+
+        def resting() -> bool:
+            return listener._pause.next() == 3600.0 and bool(listener._woken._waiters)
+
+        await _until(resting, "the sleep of an hour")
         await bench.queue.send_message("a")
+        assert bench.ran == []  # sending it alone wakes nobody
         listener.wake()
         await _until(lambda: bench.ran, "the run")
 
@@ -215,6 +299,25 @@ async def test_what_is_not_base64_is_poison_at_once(bench: Bench) -> None:
         assert await eventually_async(bench.poisoned, "the poison message") == ["plain text!"]
         await _until(lambda: bench.ran, "the run")
     assert bench.ran == [("fine", 1)]
+
+
+async def test_a_poison_message_keeps_its_encoding(bench: Bench) -> None:
+    bench.fail = True
+    text = base64.b64encode(b"bad").decode()
+    await bench.queue.send_message(text)
+    async with bench.listening(replace(OPTIONS, encoding="base64")):
+        assert await eventually_async(bench.poisoned, "the poison message") == [text]
+    assert bench.ran[0] == ("bad", 1)
+
+
+def test_polling_pauses_are_random() -> None:
+    def third() -> float:
+        pause = PollingPause(60.0)
+        return [pause.next() for _ in range(3)][2]
+
+    found = [third() for _ in range(20)]
+    assert len(set(found)) > 1
+    assert all(0.1 + 0.8 * 0.2 <= pause <= 0.1 + 1.2 * 0.2 for pause in found)
 
 
 def test_polling_pauses_grow_from_100_ms_to_the_longest() -> None:

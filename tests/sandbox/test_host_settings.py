@@ -5,7 +5,14 @@ import pytest
 
 from sandbox.host.host_json import HostOptions, load_host_json, parse_time_span
 from sandbox.host.problems import StartProblemsError
-from sandbox.host.settings import connection_problem, load_settings, resolve_expressions
+from sandbox.host.settings import (
+    connection_problem,
+    is_disabled,
+    load_settings,
+    resolve_expressions,
+    service_uri,
+)
+from sandbox.host.storage import Accounts
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
@@ -54,6 +61,34 @@ def test_a_connection_is_one_setting_or_one_for_each_service(
     assert (found is None) if problem is None else (found is not None and problem in found)
 
 
+def test_the_hosts_own_connection_may_name_just_the_account() -> None:
+    settings = {
+        "AzureWebJobsStorage__accountName": "acme",
+        "AzureWebJobsStorage__blobServiceUri": "https://elsewhere",
+        "S__accountName": "acme",
+    }
+    assert connection_problem("AzureWebJobsStorage", ("blob", "queue"), settings) is None
+    assert service_uri("AzureWebJobsStorage", "blob", settings) == "https://acme.blob.core.windows.net"
+    assert Accounts(settings)["AzureWebJobsStorage"].queues.url == "https://acme.queue.core.windows.net/"
+    found = connection_problem("S", ("queue",), settings)
+    assert found == "setting S or S__queueServiceUri is missing"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "disabled"),
+    [
+        ("AzureWebJobs.sweep.Disabled", "true", True),
+        ("azurewebjobs.SWEEP.disabled", "True", True),
+        ("AzureWebJobs_sweep_Disabled", "1", True),
+        ("AzureWebJobs.sweep.Disabled", "false", False),
+        ("AzureWebJobs.sweep.Disabled", "", False),
+        ("AzureWebJobs.sweeper.Disabled", "true", False),
+    ],
+)
+def test_a_setting_disables_a_function(name: str, value: str, disabled: bool) -> None:
+    assert is_disabled("sweep", {name: value}) is disabled
+
+
 def _host_json(folder: Path, document: object) -> None:
     (folder / "host.json").write_text(json.dumps(document))
 
@@ -66,6 +101,7 @@ def test_host_json_has_the_platforms_defaults(tmp_path: Path) -> None:
     assert (options.queues.encoding, options.route_prefix) == ("base64", "api")
     assert options.timeout_seconds == 1800
     assert options.queues.new_batch_threshold == HostOptions().queues.new_batch_threshold
+    assert options.blobs.max_dequeue_count == 5
 
 
 def test_host_json_is_read_and_overridden_by_settings(tmp_path: Path) -> None:
@@ -87,6 +123,30 @@ def test_host_json_is_read_and_overridden_by_settings(tmp_path: Path) -> None:
     assert (options.queues.batch_size, options.queues.new_batch_threshold) == (2, 0)
     assert (options.queues.visibility_seconds, options.queues.max_polling_seconds) == (30.0, 0.25)
     assert (options.queues.encoding, options.route_prefix, options.timeout_seconds) == ("none", "", 120.0)
+
+
+def test_the_queue_of_blob_events_has_a_section_of_its_own(tmp_path: Path) -> None:
+    queues = {"maxDequeueCount": 3, "visibilityTimeout": "00:00:30", "messageEncoding": "none"}
+    blobs = {"maxDegreeOfParallelism": 100, "poisonBlobThreshold": 6}
+    _host_json(tmp_path, {"extensions": {"queues": queues, "blobs": blobs}})
+    found = load_host_json(tmp_path, {}).blobs
+    assert (found.batch_size, found.new_batch_threshold, found.max_dequeue_count) == (32, 68, 6)
+    assert (found.visibility_seconds, found.encoding) == (0.0, "none")
+
+
+@pytest.mark.parametrize(("parallel", "batch_size", "threshold"), [(1, 1, 0), (2, 2, 0), (16, 9, 7)])
+def test_blob_events_run_as_many_at_once_as_asked_for(
+    tmp_path: Path, parallel: int, batch_size: int, threshold: int
+) -> None:
+    _host_json(tmp_path, {"extensions": {"blobs": {"maxDegreeOfParallelism": parallel}}})
+    found = load_host_json(tmp_path, {}).blobs
+    assert (found.batch_size, found.new_batch_threshold) == (batch_size, threshold)
+
+
+def test_dynamic_concurrency_is_refused(tmp_path: Path) -> None:
+    _host_json(tmp_path, {"concurrency": {"dynamicConcurrencyEnabled": True}})
+    with pytest.raises(StartProblemsError, match="dynamicConcurrencyEnabled is not supported"):
+        load_host_json(tmp_path, {})
 
 
 def test_an_unbounded_timeout(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from exporter.adapters.activecampaign.responses import (
     classify_resource,
 )
 from exporter.adapters.secrets import SecretReader
+from exporter.domain.chunk import request_body
 from exporter.domain.configuration import Connection
 from exporter.domain.hosts import HostPolicy
 from exporter.domain.verdict import BatchStatus, Verdict, VerdictKind
@@ -85,8 +86,7 @@ class AiohttpDestination:
 
     async def send_bulk(self, contacts: bytes, *, automations: bool) -> Verdict:
         """Post one body to the bulk importer."""
-        exclude = b"false" if automations else b"true"
-        body = b'{"contacts":' + contacts + b',"exclude_automations":' + exclude + b"}"
+        body = request_body(contacts, automations=automations)
         answer = await self._request("POST", "import/bulk_import", body=body)
         return answer if isinstance(answer, Verdict) else classify_bulk(answer, self._clock.now())
 

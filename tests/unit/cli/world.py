@@ -14,10 +14,13 @@ import pytest
 from exporter.cli.main import run_command_line
 from exporter.domain.configuration import Connection, Consent, Export, Mapping
 from exporter.domain.drop import DropRecord, Source, drop_version
+from exporter.domain.pause import Pauses
 from exporter.domain.run import Counts, RequestCounts, Run, RunError, RunReport, RunState
 from exporter.settings import Settings
+from exporter.steps.messages import Message, Queue
 from exporter.steps.ports import Ports
 from tests.fakes.registry import FakeRegistry
+from tests.fakes.telemetry import FakeTelemetry
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STORAGE = "UseDevelopmentStorage=true"
@@ -51,6 +54,27 @@ class FakeRuns:
     async def all(self) -> AsyncIterator[Run]:
         for run in self.known.values():
             yield run
+
+    async def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:
+        self.known[run_id] = change(self.known[run_id])
+        return self.known[run_id]
+
+    async def open(self) -> AsyncIterator[Run]:
+        for run in [*self.known.values()]:
+            if not run.state.final:
+                yield run
+
+
+class FakePauses:
+    def __init__(self) -> None:
+        self.kept = Pauses()
+
+    async def load(self) -> Pauses:
+        return self.kept
+
+    async def update(self, change: Callable[[Pauses], Pauses]) -> Pauses:
+        self.kept = change(self.kept)
+        return self.kept
 
 
 class FakeDrops:
@@ -98,9 +122,12 @@ class World:
     capture: pytest.CaptureFixture[str]
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     runs: FakeRuns = field(default_factory=FakeRuns)
+    pauses: FakePauses = field(default_factory=FakePauses)
     drops: FakeDrops = field(default_factory=FakeDrops)
     reports: FakeReports = field(default_factory=FakeReports)
     clock: FakeClock = field(default_factory=FakeClock)
+    queued: list[tuple[Queue, Message]] = field(default_factory=list)
+    """What commands have put on the queues."""
     out: str = ""
     err: str = ""
 
@@ -109,11 +136,17 @@ class World:
         async def nothing(run_id: str) -> None:
             return None
 
+        async def send(queue: Queue, message: Message, *, delay_seconds: float = 0.0) -> None:
+            self.queued.append((queue, message))
+
         return cast(
             "Ports",
             SimpleNamespace(
                 registry=self.registry,
                 runs=self.runs,
+                pauses=self.pauses,
+                queue=SimpleNamespace(send=send),
+                telemetry=FakeTelemetry(),
                 drops=self.drops,
                 reports=self.reports,
                 clock=self.clock,

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from exporter.domain.run import Counts, PlanRecord, Run, RunError, RunState, final_state, run_id_for
 from tests.builders import NOON, a_run, an_export
 
-OPEN_STATES = {RunState.QUEUED, RunState.PLANNING, RunState.DELIVERING, RunState.SETTLING}
+OPEN_STATES = {
+    RunState.QUEUED,
+    RunState.PLANNING,
+    RunState.DELIVERING,
+    RunState.SETTLING,
+    RunState.PAUSED,
+}
 DROP = "0" * 32
 
 

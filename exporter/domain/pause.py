@@ -1,0 +1,51 @@
+"""Pauses: a person said that nothing more may be sent, by a run, over a connection, or at all."""
+
+from datetime import datetime
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+SCHEMA: Final = 1
+
+
+class Pause(BaseModel):
+    """Who paused, when and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    since: datetime
+    by: str
+    reason: str = ""
+
+    def told(self) -> str:
+        """Since when, by whom and why, to follow "is paused"."""
+        why = f": {self.reason}" if self.reason else ""
+        return f"since {self.since:%Y-%m-%d %H:%M:%SZ} by {self.by}{why}"
+
+
+class Pauses(BaseModel):
+    """What is paused beyond single runs; one document, swapped by ETag."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_number: int = SCHEMA
+    everything: Pause | None = None
+    connections: dict[str, Pause] = {}
+
+    def with_connection(self, connection_id: str, pause: Pause | None) -> "Pauses":
+        """The same with one connection paused, or with it going on."""
+        others = {name: kept for name, kept in self.connections.items() if name != connection_id}
+        paused = {} if pause is None else {connection_id: pause}
+        return self.model_copy(update={"connections": {**others, **paused}})
+
+    def over(self, connection_id: str) -> str | None:
+        """Why nothing is sent over a connection, and what ends that; None where it may be used."""
+        if self.everything is not None:
+            return f"all sending is paused {self.everything.told()} (`exporter resume --all` ends that)"
+        pause = self.connections.get(connection_id)
+        if pause is not None:
+            return (
+                f"connection '{connection_id}' is paused {pause.told()} "
+                f"(`exporter connection resume {connection_id}` ends that)"
+            )
+        return None

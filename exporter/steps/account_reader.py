@@ -1,0 +1,118 @@
+"""Reading what an account holds, within its general budget and with the errors that a person understands."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from exporter.domain.configuration import Connection
+from exporter.domain.fields import AccountField, account_field
+from exporter.domain.verdict import Verdict, VerdictKind
+from exporter.errors import RetryLaterError, StopRunError
+from exporter.steps.accounts import Account
+from exporter.steps.ports import Destination
+
+PAGE_SIZE = 100
+"""`limit` above 100 is clamped (developers.activecampaign.com/reference/pagination)."""
+MAX_PAGES = 100
+TRIES = 3
+NEAR_SECONDS = 5.0
+"""A moment that is further away is not waited for here."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountReader:
+    """Reads resources within the account's general budget, trying again where that makes sense."""
+
+    destination: Destination
+    account: Account
+    connection: Connection
+    holds_account: bool = True
+    """Whether an outage that is met makes everybody on the account pause."""
+
+    async def read(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
+        """The resource; a Verdict for what a person has to mend. Raises RetryLaterError for the rest."""
+        last: Verdict | None = None
+        for _ in range(TRIES):
+            (moment,) = await self.account.reserve_general(1)
+            if moment - self.account.now() > NEAR_SECONDS:
+                await self.account.return_general((moment,))
+                break
+            await self.account.wait_until(moment)
+            answer = await self.destination.get(path, parameters)
+            if isinstance(answer, dict):
+                await self.account.note_service()
+                return answer
+            if answer.kind is VerdictKind.THROTTLED:
+                await self.account.note_throttle(answer)
+            elif answer.kind in {VerdictKind.UNAVAILABLE, VerdictKind.UNKNOWN}:
+                if self.holds_account:
+                    await self.account.note_outage(answer)
+                last = answer
+                break
+            elif answer.kind is not VerdictKind.REKEYED and (
+                answer.kind is not VerdictKind.DENIED or last is not None
+            ):
+                return answer
+            last = answer  # a good key was seen refused now and then: it gets a second look
+        held = (await self.account.load()).hold_reason
+        said = f" ({last.detail})" if last else f": {held}" if held else ""
+        raise RetryLaterError(
+            f"{self.connection.host} does not answer as ActiveCampaign should{said}; if this lasts, check "
+            f"the host of connection '{self.connection.id}' and that this app may reach it"
+        )
+
+    async def need(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any]:
+        """The resource. Raises StopRunError for what a person has to mend, RetryLaterError for the rest."""
+        answer = await self.read(path, parameters)
+        if isinstance(answer, Verdict):
+            raise self.refuse(answer)
+        return answer
+
+    def refuse(self, verdict: Verdict) -> StopRunError:
+        """The error for an answer that a person has to mend."""
+        name = self.connection.id
+        match verdict.kind:
+            case VerdictKind.DENIED:
+                return StopRunError(
+                    "key_refused",
+                    f"ActiveCampaign refuses the key of connection '{name}' ({verdict.detail}): check that "
+                    f"secret '{self.connection.secret}' holds the key of {self.connection.host} "
+                    "(Settings > Developer) and that its user may see the list",
+                )
+            case VerdictKind.UNPAID:
+                return StopRunError(
+                    "account_unpaid",
+                    f"ActiveCampaign refuses account {self.connection.host} for its payment or contract: "
+                    "settle that there, then drop the segment again",
+                )
+            case VerdictKind.MISSING:
+                return StopRunError(
+                    "host_wrong",
+                    f"{self.connection.host} answers, but not as ActiveCampaign does: check the host of "
+                    f"connection '{name}' (Settings > Developer > API URL)",
+                )
+        return StopRunError("refused", f"ActiveCampaign refuses the request: {verdict.detail}")
+
+
+async def read_fields(reader: AccountReader) -> list[AccountField]:
+    """The account's custom fields, all pages."""
+    fields: list[AccountField] = []
+    for page in range(MAX_PAGES):
+        entries = entries_of(
+            await reader.need("fields", {"limit": str(PAGE_SIZE), "offset": str(page * PAGE_SIZE)}), "fields"
+        )
+        fields += [field for entry in entries if (field := account_field(entry)) is not None]
+        # A short page is the last one; the total that the answer gives is not needed, and may be missing.
+        if len(entries) < PAGE_SIZE:
+            break
+    return fields
+
+
+def entries_of(answer: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """The objects in a list of an answer; what is no object is left out."""
+    entries = answer.get(key)
+    return [object_of(entry) for entry in entries] if isinstance(entries, list) else []
+
+
+def object_of(value: object) -> dict[str, Any]:
+    """A part of an answer that should be an object."""
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,81 @@
+"""A preview: what an export would make of a file, down to the bytes of a request; nothing is sent."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from exporter.domain.chunk import Chunk, request_body
+from exporter.domain.configuration import Connection, Export
+from exporter.domain.planning import plan_drop
+from exporter.domain.reject import Reject
+from exporter.domain.run import Counts
+from exporter.steps.ports import Ports
+from exporter.steps.preflight import resolve_mapping
+
+MAX_REJECTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a run of the file would begin with."""
+
+    counts: Counts
+    """As before the first request: what would be sent is `undelivered`."""
+    reasons: dict[str, int]
+    bulk_requests: int
+    request: dict[str, Any]
+    """The body of the first request, its contacts cut to those asked for."""
+    rejects: list[Reject]
+    """The first rows that would be rejected."""
+
+
+@dataclass(slots=True)
+class _Beginning:
+    """Keeps the first of what a plan hands over."""
+
+    first: int
+    contacts: list[Any] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+
+    def take(self, chunk: Chunk) -> None:
+        for body in chunk.bodies:
+            if len(self.contacts) >= self.first:
+                return
+            self.contacts += orjson.loads(body.contacts)[: self.first - len(self.contacts)]
+
+    def reject(self, reject: Reject) -> None:
+        if len(self.rejects) < MAX_REJECTS:
+            self.rejects.append(reject)
+
+
+async def preview(
+    export: Export,
+    connection: Connection,
+    sources: Iterable[tuple[str, Iterable[bytes]]],
+    ports: Ports,
+    *,
+    first: int,
+) -> Preview:
+    """Read, check and pack files as a run would, against the account's list and fields.
+
+    `sources` are pairs of file name and bytes in blocks. Raises StopRunError where a run would fail,
+    RetryLaterError when ActiveCampaign does not answer.
+    """
+    mapping = await resolve_mapping(export, connection, ports, holds_account=False)
+    beginning = _Beginning(first)
+    summary = plan_drop(sources, mapping, on_chunk=beginning.take, on_reject=beginning.reject)
+    request = request_body(orjson.dumps(beginning.contacts), automations=export.automations)
+    return Preview(
+        counts=Counts(
+            rows=summary.rows,
+            rejected=summary.rejected,
+            duplicates=summary.duplicates,
+            undelivered=summary.contacts,
+        ),
+        reasons=summary.reasons,
+        bulk_requests=sum(summary.bodies_per_chunk),
+        request=orjson.loads(request),
+        rejects=beginning.rejects,
+    )
