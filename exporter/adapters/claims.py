@@ -41,8 +41,8 @@ class BlobClaimStore:
         renewed = await self._write(claim.name, owner, claim.epoch, seconds, claim.etag, clean=claim.clean)
         return renewed if isinstance(renewed, Claim) else None
 
-    async def release(self, claim: Claim, *, clean: bool = True) -> None:
-        """Give a claim back early."""
+    async def release(self, claim: Claim, *, clean: bool = True) -> bool:
+        """Give a claim back; False where somebody else has claimed it since."""
         content = {
             "schema": SCHEMA,
             "owner": "",
@@ -54,7 +54,8 @@ class BlobClaimStore:
         try:
             await self._documents.replace(_path(claim.name), orjson.dumps(content), etag=claim.etag)
         except ConflictError:
-            return
+            return False
+        return True
 
     async def _write(
         self, name: str, owner: str, epoch: int, seconds: float, etag: str | None, *, clean: bool

@@ -32,6 +32,8 @@ _LOT_SECONDS: Final = 45.0
 """No lot takes longer than this, so that its claim outlasts it."""
 _GENERAL_GAP_SECONDS: Final = 0.35
 _BUSY_GENERAL_GAP_SECONDS: Final = 1.25
+_GENERAL_TURN_SECONDS: Final = 0.3
+"""More between two reservations of other calls, whose makers' clocks may differ."""
 _LATE_SECONDS: Final = 0.5
 _SMALLEST_KEPT_SCALE: Final = 0.05
 """A stand-in that is faster still has no limits worth keeping to the moment."""
@@ -39,8 +41,9 @@ _FIRST_SETTLE_SECONDS: Final = 5.0
 _SHORTEST_SETTLE_SECONDS: Final = 1.0
 _SETTLE_SAMPLES: Final = 15
 _MAX_OUTAGE_PAUSE_SECONDS: Final = 300.0
+_FIRST_SLOWING: Final = 0.9
 _SLOWING: Final = 0.7
-"""What is left of the rate after a throttle: others use the account more than our margins allow for."""
+"""What is left of the rate after a throttle, which may be chance, and after another while it is lowered."""
 _SLOWEST: Final = 0.2
 _RECOVERY_SECONDS: Final = 1200.0
 """A rate of nothing would be whole again after so long: five points a minute."""
@@ -61,6 +64,8 @@ class Pace:
     """Between two bodies of a lot."""
     lot_gap_seconds: float
     """Between the last body of a lot and the first of the next."""
+    general_turn_seconds: float
+    """More than that between the calls of two who ask."""
     general_gap_seconds: float
     """Between two other calls while nobody sends bodies."""
     busy_general_gap_seconds: float
@@ -101,6 +106,7 @@ def pace_for(bulk_per_minute: float, per_second: float, share: float = 1.0) -> P
         window_seconds=_WINDOW_SECONDS * time_scale,
         body_gap_seconds=body_gap,
         lot_gap_seconds=body_gap + (late if late < math.inf else 0.0),
+        general_turn_seconds=_GENERAL_TURN_SECONDS * time_scale,
         general_gap_seconds=_GENERAL_GAP_SECONDS * gap_scale,
         busy_general_gap_seconds=_BUSY_GENERAL_GAP_SECONDS * gap_scale,
         late_seconds=late,
@@ -289,17 +295,22 @@ def postpone_slots(budget: AccountBudget, token: str, seconds: float) -> Account
 
 
 def reserve_general(
-    budget: AccountBudget, pace: Pace, now: float, *, count: int
+    budget: AccountBudget, pace: Pace, now: float, *, count: int, within_seconds: float = math.inf
 ) -> tuple[AccountBudget, tuple[float, ...]]:
-    """Reserve moments for `count` calls that are not bulk requests (status, lists, fields)."""
+    """Reserve moments for up to `count` calls that are not bulk requests (status, lists, fields).
+
+    The first is given however far away it is, further ones only within so many seconds from now.
+    """
     pace = pace.reduced(rate_in_force(budget, pace, now))
     budget = _forget_the_past(budget, pace, now)
     times: list[float] = []
-    previous = max(budget.general, default=-math.inf)
+    previous = max(budget.general, default=-math.inf) + pace.general_turn_seconds
     for _ in range(count):
         moment = max(now, budget.hold_until, previous + pace.general_gap_seconds)
         if _near_a_lot(budget, pace, moment):
             moment = max(moment, previous + pace.busy_general_gap_seconds)
+        if times and moment > now + within_seconds:
+            break
         times.append(moment)
         previous = moment
     return replace(budget, general=(*budget.general, *times)), tuple(times)
@@ -325,8 +336,9 @@ def note_throttle(budget: AccountBudget, pace: Pace, now: float, until: float, r
     """
     straggler = now < budget.slowed_until + _STRAGGLER_SECONDS * pace.time_scale
     if not straggler:
-        slower = max(_SLOWEST, _SLOWING * rate_in_force(budget, pace, now))
-        budget = replace(budget, slowed_to=slower)
+        rate = rate_in_force(budget, pace, now)
+        slower = rate * (_FIRST_SLOWING if rate == 1.0 else _SLOWING)
+        budget = replace(budget, slowed_to=max(_SLOWEST, slower))
     budget = hold(budget, until, reason)
     return replace(budget, slowed_until=max(budget.slowed_until, budget.hold_until))
 

@@ -1,5 +1,6 @@
 """An account's budget as a step uses it: reserve, wait, hold."""
 
+import math
 from dataclasses import dataclass
 
 from exporter.domain import budget as rules
@@ -91,13 +92,15 @@ class Account:
         """Give back slots that will not be used."""
         await self._update(lambda budget: rules.return_slots(budget, slots.token))
 
-    async def reserve_general(self, count: int) -> tuple[float, ...]:
-        """Moments for calls that are not bulk requests."""
+    async def reserve_general(self, count: int, *, within_seconds: float = math.inf) -> tuple[float, ...]:
+        """Moments for up to `count` calls that are not bulk requests; all but the first soon enough."""
         times: tuple[float, ...] = ()
 
         def change(budget: AccountBudget) -> AccountBudget:
             nonlocal times
-            budget, times = rules.reserve_general(budget, self.pace, self.now(), count=count)
+            budget, times = rules.reserve_general(
+                budget, self.pace, self.now(), count=count, within_seconds=within_seconds
+            )
             return budget
 
         await self._update(change)

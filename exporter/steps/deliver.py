@@ -24,8 +24,8 @@ from exporter.steps.run_progress import read_progress
 from exporter.steps.stop import give_way, note_waiting, stop_run
 
 CLAIM_SECONDS = 75.0
-LOT_BODIES = 33
-"""At most so many slots are taken at once: then it is another run's turn, if one waits."""
+LOT_BODIES = 49
+"""At most so many slots are taken at once, half a chunk: then it is another run's turn, if one waits."""
 CALL_SECONDS = 60.0
 """A call takes up another chunk only while it is younger than this."""
 LEAD_SECONDS = 0.5
@@ -127,6 +127,8 @@ class _Delivery:
     account: Account
     destination: Destination
     ports: Ports
+    _ahead: Slots | None = None
+    """Slots that a lot reserved for what it left, further away than it waits."""
 
     async def go(self, chunk: int, slots: Slots | None) -> None:
         """Send lot after lot until slots are far away, time is up or nothing is left."""
@@ -163,11 +165,14 @@ class _Delivery:
                 return
             lot = await self._send_claimed(work, slots, claim)
             if lot is None or lot.withdrawn:
+                if self._ahead is not None:
+                    await self.account.return_slots(self._ahead)
                 return
             if not lot.sent_count:  # too late for its first slot: it needs more time than others
                 lead_seconds = min(2 * lead_seconds, LONGEST_LEAD_SECONDS)
-            ran_late = (slots.token, lot.late_seconds)
-            chunk, slots, arrived_with_slots = work.chunk, None, False
+            ran_late = (lot.slots.token, lot.late_seconds)
+            chunk, slots, arrived_with_slots = work.chunk, self._ahead, False
+            self._ahead = None
 
     async def _slots_for(
         self,
@@ -191,7 +196,7 @@ class _Delivery:
         )
 
     async def _send_claimed(self, work: Work, slots: Slots, claim: Claim) -> Lot | None:
-        """Send one lot and give the claim back; None when the run was stopped meanwhile.
+        """Send one lot and give the claim back; None when the run was stopped, or is another's, meanwhile.
 
         Raises StopRunError where the run must stop.
         """
@@ -202,17 +207,16 @@ class _Delivery:
             return None
         await give_way(self.run, self.export.id, self.ports)
         lot, suspects = await self._send(work, slots, claim)
-        await self.account.trim_slots(slots, lot.sent_count)
-        await self.ports.claims.release(claim, clean=suspects <= lot.receipted)
+        still_ours = await self.ports.claims.release(claim, clean=suspects <= lot.receipted)
         if lot.stop_error is not None:
             raise lot.stop_error
-        return lot
+        return lot if still_ours else None
 
     async def _send(self, work: Work, slots: Slots, claim: Claim) -> tuple[Lot, frozenset[int]]:
         """Send one lot under its claim; also the bodies that an earlier owner may have sent already."""
         progress = await self._progress()  # another owner may have finished while we claimed
         still_open = {(item.body, item.part) for item in progress.items(work.chunk)}
-        items = [item for item in work.items if (item.body, item.part) in still_open][: slots.count]
+        items = [item for item in work.items if (item.body, item.part) in still_open]
         self.ports.telemetry.event(
             Event.CHUNK_STARTED,
             run_id=self.run.run_id,
@@ -231,6 +235,7 @@ class _Delivery:
             destination=self.destination,
             ports=self.ports,
             claim_ends_at=self.ports.clock.monotonic() + CLAIM_SECONDS,
+            slots=slots,
         )
         await lot.send(
             [
@@ -240,7 +245,7 @@ class _Delivery:
                 )
                 for item in items
             ],
-            slots,
+            more=lambda count: self._more_slots(count, work, lot),
         )
         self.ports.telemetry.event(
             Event.CHUNK_SENT,
@@ -252,6 +257,25 @@ class _Delivery:
             requests=lot.request_count,
         )
         return lot, suspects
+
+    async def _more_slots(self, count: int, work: Work, lot: Lot) -> Slots | None:
+        """Take slots for what a lot has left, if it is its turn again at once.
+
+        Slots that are further away stay reserved, for the message that waits for them.
+        """
+        following = await self.account.reserve_bulk(
+            count=min(count, LOT_BODIES),
+            token=_token(self.run.run_id, work),
+            single=work.single,
+            ran_late=(lot.slots.token, lot.late_seconds),
+        )
+        if following is None:
+            return None
+        ends_in_seconds = following.end - self.account.now()
+        if following.start - lot.slots.end > NEAR_SECONDS or ends_in_seconds > lot.sending_seconds_left:
+            self._ahead = following
+            return None
+        return await self.account.take(following)
 
     async def _progress(self) -> RunProgress:
         return await read_progress(self.run, self.record, self.ports)

@@ -1,12 +1,17 @@
 """A lot: bodies of one claimed chunk, sent one after the other at their reserved moments.
 
+Slots are taken some at a time, so that other runs get their turn; where none of them wants it, the next ones
+follow at once, while answers to the last bodies are still on their way.
+
 At most 24 bodies are without a receipt at any time, those under way included; so a process that dies
 repeats no more than these. Receipts are written in tens.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -26,7 +31,9 @@ MAX_WITHOUT_RECEIPT = 24
 RECEIPTS_PER_DOCUMENT = 10
 LOOK_UP_SECONDS = 1.0
 """How often a sender looks whether run, connection or account were stopped: nothing leaves 5 s after that."""
-CATCHING_UP = 0.93
+AHEAD_BODIES = 20
+"""So many bodies before the end of its slots a lot asks for the next ones."""
+CATCHING_UP = 0.98
 ANSWER_SECONDS = 15.0
 """Sending ends so long before the claim does, to leave time for the answers."""
 SECOND_LOOK_SECONDS = 10.0
@@ -42,6 +49,10 @@ class LotItem:
     automations: bool
 
 
+MoreSlots: TypeAlias = Callable[[int], Coroutine[Any, Any, Slots | None]]
+"""Takes slots for up to so many further bodies; None where they don't follow at once."""
+
+
 @dataclass(slots=True)
 class Lot:
     """One sending of bodies under one claim; its fields tell afterwards how it went."""
@@ -53,12 +64,14 @@ class Lot:
     destination: Destination
     ports: Ports
     claim_ends_at: float
-    """On the monotonic clock: when the right to send, and to speak for the run, ends."""
+    """On the monotonic clock: when the right to send ends."""
+    slots: Slots
+    """The slots that are being used."""
 
     receipted: set[int] = field(default_factory=set)
     """Bodies of which this lot has written a receipt."""
     sent_count: int = 0
-    """How many of the slots were used."""
+    """How many requests were begun."""
     accepted_count: int = 0
     request_count: int = 0
     late_seconds: float = 0.0
@@ -66,11 +79,14 @@ class Lot:
     stop_error: StopRunError | None = None
     """Why the whole run must stop."""
     withdrawn: bool = False
-    """The run was stopped or paused from outside, or the claim ran out: no message may follow."""
+    """The run was stopped or paused from outside: no message may follow."""
 
     _halted: bool = False
     _looked_again: bool = False
-    _moments: list[float] = field(default_factory=list)
+    _used: int = 0
+    """How many of the present slots were used."""
+    _not_before: float = 0.0
+    """The next body keeps this distance from the last one."""
     _watching: asyncio.Future[None] = field(default_factory=asyncio.Future)
     _unknown_in_a_row: int = 0
     _pending: list[Receipt] = field(default_factory=list)
@@ -79,36 +95,57 @@ class Lot:
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_WITHOUT_RECEIPT))
 
-    async def send(self, items: list[LotItem], slots: Slots) -> None:
-        """Send the items, the i-th not before the i-th slot, and write what came back."""
+    async def send(self, items: list[LotItem], more: MoreSlots) -> None:
+        """Send the items, each at a slot, and write what came back; slots left over are given back."""
         self._watching = asyncio.ensure_future(self._watch())
         try:
             async with asyncio.TaskGroup() as sending:
-                await self._send_all(items, slots, sending)
+                await self._send_all(deque(items), more, sending)
         finally:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
         await self._write(everything=True)
-        if self.ports.clock.monotonic() >= self.claim_ends_at:
-            self.withdrawn = True
+        await self.account.trim_slots(self.slots, self._used)
         if self.accepted_count:
             await self.account.note_service()
 
-    async def _send_all(self, items: list[LotItem], slots: Slots, sending: asyncio.TaskGroup) -> None:
-        """Start one request after the other, until all are under way or something stops us."""
-        self._moments = slots.times()
-        earliest = slots.start
-        for item, moment in zip(items, self._moments, strict=False):
+    async def _send_all(self, items: deque[LotItem], more: MoreSlots, sending: asyncio.TaskGroup) -> None:
+        """Start one request after the other, until all are under way or something stops us.
+
+        The next slots are asked for before the present ones are used up, so that they follow at once.
+        """
+        going_on = True
+        while going_on:
+            times, beyond = self.slots.times(), len(items) - self.slots.count
+            early = max(0, len(times) - AHEAD_BODIES)
+            going_on = await self._use(times[:early], items, sending)
+            following = sending.create_task(more(beyond)) if going_on and beyond > 0 else None
+            going_on = going_on and await self._use(times[early:], items, sending)
+            slots = await following if following is not None else None
+            if slots is None:
+                return
+            if going_on:
+                self.slots, self._used = slots, 0
+            else:
+                await self.account.trim_slots(slots, 0)
+
+    async def _use(self, times: list[float], items: deque[LotItem], sending: asyncio.TaskGroup) -> bool:
+        """Send at moments of the present slots; False where something stopped us before the last of them."""
+        for moment in times:
+            if not items:
+                break
             await self._places.acquire()
-            await self.account.wait_until(max(moment, earliest))
+            await self.account.wait_until(max(moment, self._not_before))
             late_seconds = max(0.0, self.account.now() - moment)
             if self._must_halt() or late_seconds > self.account.pace.late_seconds:
-                return  # who is too late has lost the slots, and comes back for new ones
-            sending.create_task(self._send_one(item))
+                return False  # who is too late has lost the slots, and comes back for new ones
+            sending.create_task(self._send_one(items.popleft()))
+            self._used += 1
             self.sent_count += 1
             self.late_seconds = late_seconds
-            # A sender that was held up catches up gently: bodies leave at most a little closer together.
-            earliest = moment + late_seconds + CATCHING_UP * slots.gap
+            # A sender that was held up catches up so gently that no second holds a body more than usual.
+            self._not_before = moment + late_seconds + CATCHING_UP * self.slots.gap
+        return True
 
     def _must_halt(self) -> bool:
         """Whether no further body may leave in this lot."""
@@ -117,8 +154,13 @@ class Lot:
             or self.withdrawn
             or self._watching.done()  # whatever ended it: nobody would tell us of a stop any more
             or self.stop_error is not None
-            or self.ports.clock.monotonic() >= self.claim_ends_at - ANSWER_SECONDS
+            or self.sending_seconds_left <= 0
         )
+
+    @property
+    def sending_seconds_left(self) -> float:
+        """For so long bodies may still leave under the claim."""
+        return self.claim_ends_at - ANSWER_SECONDS - self.ports.clock.monotonic()
 
     async def _watch(self) -> None:
         """Look every few seconds whether a person or a throttle elsewhere stopped us."""
@@ -160,9 +202,9 @@ class Lot:
         if self._looked_again or self.stop_error is not None:
             return False
         self._looked_again = self._halted = True
-        if self.sent_count < len(self._moments):  # the lot ends here, so its next slot is free
-            moment = self._moments[self.sent_count]
-            self.sent_count += 1
+        if self._used < self.slots.count:  # the lot ends here, so its next slot is free
+            moment = self.slots.times()[self._used]
+            self._used += 1
             await self.account.wait_until(moment)
             return not self.withdrawn
         slots = await self.account.reserve_bulk(count=1, token=f"{self.run.run_id}:again", single=False)

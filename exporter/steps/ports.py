@@ -212,8 +212,8 @@ class ClaimStore(Protocol):
     async def renew(self, claim: Claim, owner: str, seconds: float) -> Claim | None:
         """Prolong a claim; None when it was lost."""
 
-    async def release(self, claim: Claim, *, clean: bool = True) -> None:
-        """Give a claim back early; nothing happens when it was lost.
+    async def release(self, claim: Claim, *, clean: bool = True) -> bool:
+        """Give a claim back; False, and nothing happens, where somebody else has claimed it since.
 
         With `clean` False the next owner learns that something may have been left without a trace.
         """

@@ -6,6 +6,7 @@ end at once.
 """
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -26,8 +27,11 @@ from exporter.steps.stop import note_waiting, stop_run
 TURN_SECONDS = 30.0
 NEAR_SECONDS = 2.0
 """A question that is due within this time is waited for in the turn."""
-MOST_AHEAD = 8
-"""So many questions are reserved at once while answers keep being final."""
+FIRST_AHEAD = 2
+MOST_AHEAD = 16
+"""So many questions are reserved at once while answers keep being final, and as many may be unanswered."""
+AHEAD_SECONDS = 6.0
+"""No further ahead, so that a lot which asks for its next slots in time finds the place behind it free."""
 PATIENCE_SECONDS = 60.0
 """A batch that is so much older than usual no longer holds up the next one."""
 SHORTEST_PAUSE_SECONDS = 2.0
@@ -123,7 +127,6 @@ class _Turn:
         if batches and not waiting:
             until_lost = batches[0].accepted_at + LOST_SECONDS - self.account.now()
             return min(PATIENCE_SECONDS, until_lost) if until_lost > 0 else PATIENCE_SECONDS
-        ahead = 1
         while waiting:
             due = self._due_at(waiting[0], usual)
             wait = max(0.0, due - self.account.now())
@@ -131,18 +134,13 @@ class _Turn:
                 return wait
             await self.account.wait_until(due)
             ready = [batch for batch in waiting if self._due_at(batch, usual) <= self.account.now()]
-            moments = await self.account.reserve_general(min(ahead, len(ready)))
-            if moments[0] - self.account.now() > NEAR_SECONDS:
-                await self.account.return_general(moments)
-                return moments[0] - self.account.now()
-            asked_before = self._asked
-            all_final = await self._ask_in_order(ready, moments, usual, destination)
-            await self.account.return_general(moments[self._asked - asked_before :])
+            far_seconds = await self._ask_in_order(ready, usual, ends_at, destination)
             if self.waiting_for:
                 age = self.account.now() - waiting[0].accepted_at
                 held = (await self.account.load()).hold_until - self.account.now()
                 return max(held, min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, age / 8)))
-            ahead = min(MOST_AHEAD, 2 * len(moments)) if all_final else 1
+            if far_seconds is not None:
+                return far_seconds
             settled = {outcome.batch_id for outcome in self._outcomes}
             waiting = [
                 batch
@@ -171,35 +169,57 @@ class _Turn:
         return [batch for batch in batches if batch.batch_id not in known]
 
     async def _ask_in_order(
-        self, batches: list[OpenBatch], moments: tuple[float, ...], usual: float, destination: Destination
-    ) -> bool:
-        """Ask about the batches at the reserved moments; False, and no further, once one is not final.
+        self, batches: list[OpenBatch], usual: float, ends_at: float, destination: Destination
+    ) -> float | None:
+        """Ask about the batches, each at a moment of its own, and no further once one is not final.
 
-        A question leaves at its moment whether the one before has been answered or not.
+        A question leaves at its moment whether those before have been answered or not. Returns the seconds
+        until the next moment that was to be had, where that is too far away to be waited for.
         """
         asking: list[tuple[OpenBatch, asyncio.Task[BatchStatus | Verdict]]] = []
-        for batch, moment in zip(batches, moments, strict=False):
-            await self.account.wait_until(moment)
-            late_seconds = self.account.now() - moment
+        moments: deque[float] = deque()
+        far_seconds = None
+        ahead = FIRST_AHEAD
+        for number, batch in enumerate(batches):
+            if self._should_listen(asking) or self.ports.clock.monotonic() > ends_at:
+                break
+            if not moments:
+                count = min(ahead, len(batches) - number)
+                within_seconds = AHEAD_SECONDS * self.account.pace.time_scale
+                moments.extend(await self.account.reserve_general(count, within_seconds=within_seconds))
+                ahead = min(MOST_AHEAD, 2 * ahead)
+            wait = moments[0] - self.account.now()
+            if wait > NEAR_SECONDS:
+                far_seconds = wait - NEAR_SECONDS
+                break
+            await self.account.wait_until(moments[0])
+            late_seconds = self.account.now() - moments[0]
             if asking and late_seconds > self.account.pace.late_seconds / 4:
                 break  # this process was held up: what is left must not leave in one burst
-            if any(task.done() and not _is_final(task.result()) for _, task in asking):
+            if self._should_listen(asking):
                 break
+            moments.popleft()
             self._asked += 1
             asking.append((batch, asyncio.create_task(destination.batch_status(batch.batch_id))))
         answers = await asyncio.gather(*(task for _, task in asking))
-        all_final = True
+        await self.account.return_general(tuple(moments))
         for (batch, _), answer in zip(asking, answers, strict=True):
             if isinstance(answer, BatchStatus):
                 self._unanswered.clear()
-                all_final &= await self._take(batch, answer, usual)
+                await self._take(batch, answer, usual)
             else:
-                all_final = False
                 await self._note_failed_question(batch, answer)
-        return all_final
+        return far_seconds
 
-    async def _take(self, batch: OpenBatch, status: BatchStatus, usual: float) -> bool:
-        """Keep what is known about a batch; False while it is not final."""
+    def _should_listen(self, asking: list[tuple[OpenBatch, asyncio.Task[BatchStatus | Verdict]]]) -> bool:
+        """Whether to ask nothing more for now: one was not final, or too many answers are missing."""
+        answered = [task for _, task in asking if task.done()]
+        return len(asking) - len(answered) >= MOST_AHEAD or not all(
+            _is_final(task.result()) for task in answered
+        )
+
+    async def _take(self, batch: OpenBatch, status: BatchStatus, usual: float) -> None:
+        """Keep what is known about a batch."""
         now = self.account.now()
         age = now - batch.accepted_at
         if status.state.final:
@@ -209,17 +229,16 @@ class _Turn:
             except StopRunError as error:  # the chunk is gone: whom the answer names can't be told
                 await stop_run(self.run.run_id, error, self.ports)
                 self._end(batch, BatchEnd.UNSETTLED)
-                return True
+                return
             self._end(batch, _ENDS[status.state], failed)
-            return True
+            return
         if status.state is BatchState.NOT_YET and age > LOST_SECONDS:
             self._end(batch, BatchEnd.LOST)
-            return True
+            return
         if age > UNSETTLED_SECONDS:
             self._end(batch, BatchEnd.UNSETTLED)
-            return True
+            return
         self._put_off(batch, usual)
-        return False
 
     def _put_off(self, batch: OpenBatch, usual: float) -> None:
         """Ask about a batch again later, the later the older it is."""

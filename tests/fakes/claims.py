@@ -34,12 +34,13 @@ class FakeClaimStore:
         renewed = await self._write(claim.name, claim.epoch, seconds, claim.etag, clean=claim.clean)
         return renewed if isinstance(renewed, Claim) else None
 
-    async def release(self, claim: Claim, *, clean: bool = True) -> None:
+    async def release(self, claim: Claim, *, clean: bool = True) -> bool:
         content = _content(claim.epoch, self._now(), returned=True, clean=clean)
         try:
             await self._process.replace(_path(claim.name), content, etag=claim.etag)
         except ConflictError:
-            return
+            return False
+        return True
 
     async def _write(
         self, name: str, epoch: int, seconds: float, etag: str | None, *, clean: bool

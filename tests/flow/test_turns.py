@@ -133,7 +133,7 @@ async def test_a_throttle_lowers_the_rate_and_lets_it_come_back() -> None:
     just_after = [moment for moment in sent_at if at + 30 <= moment < at + 90]
     much_later = [moment for moment in sent_at if at + 480 <= moment]
     assert [moment for moment in sent_at if at + 2 < moment < at + 30] == []
-    assert 40 <= len(just_after) <= 0.7 * 98 + 1
+    assert 40 <= len(just_after) <= 0.95 * 98
     assert most_in_window(much_later, 60.0) >= 95
     assert world.report().counts.delivered == 2800
     assert account.throttled_count == 0  # but for the one that was made up
@@ -151,7 +151,7 @@ async def test_requests_throttled_together_slow_the_account_down_once() -> None:
     await world.until_quiet()
 
     (budget,) = [await worker.ports.budgets.load("acme") for worker in world.workers[:1]]
-    assert budget.slowed_to == pytest.approx(0.7)
+    assert budget.slowed_to == pytest.approx(0.9)
     assert world.report().counts.delivered == 700
 
 

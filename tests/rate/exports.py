@@ -1,9 +1,10 @@
 """Exports under way: chains of chunk calls, lots, settlement turns and the sweep, without any people in them.
 
-`deliver`, `_send_all` and `look_after` follow `steps/deliver.py`, `steps/lot.py` and `steps/sweep.py` line by
+`deliver`, `Lot` and `look_after` follow `steps/deliver.py`, `steps/lot.py` and `steps/sweep.py` line by
 line as far as moments and slots are concerned; a settlement turn is the real one of `steps/settle.py`.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +27,13 @@ from exporter.steps.deliver import (
     LOT_BODIES,
     NEAR_SECONDS,
 )
-from exporter.steps.lot import ANSWER_SECONDS, CATCHING_UP, MAX_WITHOUT_RECEIPT, RECEIPTS_PER_DOCUMENT
+from exporter.steps.lot import (
+    AHEAD_BODIES,
+    ANSWER_SECONDS,
+    CATCHING_UP,
+    MAX_WITHOUT_RECEIPT,
+    RECEIPTS_PER_DOCUMENT,
+)
 from exporter.steps.ports import Destination
 from exporter.steps.settle import _Turn
 from exporter.steps.sweep import STALLED
@@ -70,7 +77,8 @@ class Site:
     settlements: WorkQueue
     account_of: Callable[[Worker], Account]
     """The account's budget as a worker sees it, by its own clock."""
-    lot_count: int = 0
+    reservation_count: int = 0
+    settled_at: float = 0.0
 
     def claimed(self, export: Export, chunk: int, account: Account) -> bool:
         """Whether somebody has a claim on a chunk."""
@@ -110,12 +118,14 @@ async def deliver(site: Site, export: Export, chunk: int, slots: Slots | None, w
             await _release(site, export, number)
             return
         lot = await _send_claimed(site, export, number, slots, account)
-        if site.loop.now >= lot.claim_ends_at:
+        if lot.lost_claim:
+            if lot.ahead is not None:
+                await account.return_slots(lot.ahead)
             return
         if not lot.sent_count:
             lead_seconds = min(2 * lead_seconds, LONGEST_LEAD_SECONDS)
-        ran_late = (slots.token, lot.late_seconds)
-        chunk, slots, arrived_with_slots = number, None, False
+        ran_late = (lot.slots.token, lot.late_seconds)
+        chunk, slots, arrived_with_slots = number, lot.ahead, False
 
 
 async def _slots_for(
@@ -134,11 +144,15 @@ async def _slots_for(
         await account.return_slots(slots)
     return await account.reserve_bulk(
         count=min(len(export.unsent[number]), LOT_BODIES),
-        token=f"{export.run_id}:{number}",
+        token=_token(export, number),
         single=False,
         lead_seconds=lead_seconds,
         ran_late=ran_late,
     )
+
+
+def _token(export: Export, number: int) -> str:
+    return f"{export.run_id}:{number}"
 
 
 async def _claim(site: Site, export: Export, number: int, account: Account) -> bool:
@@ -155,21 +169,22 @@ async def _claim(site: Site, export: Export, number: int, account: Account) -> b
     return True
 
 
-async def _release(site: Site, export: Export, number: int) -> None:
-    """Give a claim back, unless somebody else has it by now."""
+async def _release(site: Site, export: Export, number: int) -> bool:
+    """Give a claim back; False where somebody else has it by now."""
     known = export.claimed_until[number]
     await site.storage.operate()
-    if export.claimed_until[number] == known:
-        export.claimed_until[number] = 0.0
+    if export.claimed_until[number] != known:
+        return False
+    export.claimed_until[number] = 0.0
+    return True
 
 
 async def _send_claimed(site: Site, export: Export, number: int, slots: Slots, account: Account) -> "Lot":
     """Send one lot and give the claim back."""
     await site.storage.operate(6)  # run, pauses, watermark, facts, chunk
-    lot = Lot(site, export, number, account, site.loop.now + CLAIM_SECONDS)
-    await lot.send(export.unsent[number][: slots.count], slots)
-    await account.trim_slots(slots, lot.sent_count)
-    await _release(site, export, number)
+    lot = Lot(site, export, number, account, site.loop.now + CLAIM_SECONDS, slots)
+    await lot.send([*export.unsent[number]])
+    lot.lost_claim = not await _release(site, export, number)
     return lot
 
 
@@ -177,9 +192,20 @@ class Lot:
     """One sending of bodies under one claim."""
 
     def __init__(
-        self, site: Site, export: Export, chunk: int, account: Account, claim_ends_at: float
+        self,
+        site: Site,
+        export: Export,
+        chunk: int,
+        account: Account,
+        claim_ends_at: float,
+        slots: Slots,
     ) -> None:
-        self.claim_ends_at = claim_ends_at
+        self.slots = slots
+        self.ahead: Slots | None = None
+        self.lost_claim = False
+        self._claim_ends_at = claim_ends_at
+        self._used = 0
+        self._not_before = 0.0
         self.sent_count = 0
         self.late_seconds = 0.0
         self._site = site
@@ -189,28 +215,69 @@ class Lot:
         self._pending: list[OpenBatch] = []
         self._places = Places(site.loop, MAX_WITHOUT_RECEIPT)
         self._writing = Places(site.loop, 1)
-        site.lot_count += 1
+        site.reservation_count += 1
 
-    async def send(self, bodies: list[int], slots: Slots) -> None:
-        """Send the bodies, the i-th not before the i-th slot, and write what came back."""
+    async def send(self, bodies: list[int]) -> None:
+        """Send the bodies, each at a slot, and write what came back."""
         sending: list[AnyTask] = []
-        await self._send_all(bodies, slots, sending)
+        await self._send_all(deque(bodies), sending)
         await self._site.loop.gather(*sending)
         await self._write()
+        await self._account.trim_slots(self.slots, self._used)
 
-    async def _send_all(self, bodies: list[int], slots: Slots, sending: list[AnyTask]) -> None:
-        earliest = slots.start
-        for body, moment in zip(bodies, slots.times(), strict=False):
-            await self._places.acquire()
-            await self._account.wait_until(max(moment, earliest))
-            late_seconds = max(0.0, self._account.now() - moment)
-            out_of_time = self._site.loop.now >= self.claim_ends_at - ANSWER_SECONDS
-            if out_of_time or late_seconds > self._account.pace.late_seconds:
+    async def _send_all(self, bodies: deque[int], sending: list[AnyTask]) -> None:
+        going_on = True
+        while going_on:
+            times, beyond = self.slots.times(), len(bodies) - self.slots.count
+            early = max(0, len(times) - AHEAD_BODIES)
+            going_on = await self._use(times[:early], bodies, sending)
+            following = (
+                self._site.loop.create_task(self._more_slots(beyond)) if going_on and beyond > 0 else None
+            )
+            going_on = going_on and await self._use(times[early:], bodies, sending)
+            slots = (await self._site.loop.gather(following))[0] if following is not None else None
+            if slots is None:
                 return
-            sending.append(self._site.loop.create_task(self._send_one(body)))
+            if going_on:
+                self.slots, self._used = slots, 0
+                self._site.reservation_count += 1
+            else:
+                await self._account.trim_slots(slots, 0)
+
+    async def _use(self, times: list[float], bodies: deque[int], sending: list[AnyTask]) -> bool:
+        for moment in times:
+            if not bodies:
+                break
+            await self._places.acquire()
+            await self._account.wait_until(max(moment, self._not_before))
+            late_seconds = max(0.0, self._account.now() - moment)
+            if self._seconds_left <= 0 or late_seconds > self._account.pace.late_seconds:
+                return False
+            sending.append(self._site.loop.create_task(self._send_one(bodies.popleft())))
+            self._used += 1
             self.sent_count += 1
             self.late_seconds = late_seconds
-            earliest = moment + late_seconds + CATCHING_UP * slots.gap
+            self._not_before = moment + late_seconds + CATCHING_UP * self.slots.gap
+        return True
+
+    async def _more_slots(self, count: int) -> Slots | None:
+        following = await self._account.reserve_bulk(
+            count=min(count, LOT_BODIES),
+            token=_token(self._export, self._chunk),
+            single=False,
+            ran_late=(self.slots.token, self.late_seconds),
+        )
+        if following is None:
+            return None
+        ends_in_seconds = following.end - self._account.now()
+        if following.start - self.slots.end > NEAR_SECONDS or ends_in_seconds > self._seconds_left:
+            self.ahead = following
+            return None
+        return await self._account.take(following)
+
+    @property
+    def _seconds_left(self) -> float:
+        return self._claim_ends_at - ANSWER_SECONDS - self._site.loop.now
 
     async def _send_one(self, body: int) -> None:
         batch_id = await self._site.activecampaign.send_bulk()
@@ -268,6 +335,7 @@ async def settle(site: Site, export: Export, number: int, worker: Worker) -> Non
         await account.note_service(tuple(turn._samples))
     await site.storage.operate(3)  # facts, run
     if export.is_over:
+        site.settled_at = site.loop.now
         return
     await site.storage.operate(2)
     await site.settlements.send(partial(settle, site, export, number + 1), delay)

@@ -24,6 +24,7 @@ from tests.rate.exports import Export, Site, deliver, look_after
 from tests.rate.loop import Loop, sleep
 from tests.rate.surroundings import (
     FAST_ANSWER_SECONDS,
+    LATE_SHARE,
     ActiveCampaign,
     Budgets,
     Storage,
@@ -50,6 +51,8 @@ class Scenario:
     answer_seconds: tuple[float, float] = FAST_ANSWER_SECONDS
     skew_seconds: float = 0.0
     """Every worker's clock is wrong by at most so much."""
+    late_share: float = LATE_SHARE
+    """Of the requests, that arrive up to a second later than they should."""
     hangs: Literal["", "sender", "settler", "storage"] = ""
     """What stands still for a minute at some moment of the first five."""
     pace: Pace = DOCUMENTED
@@ -68,9 +71,12 @@ class Course:
     """Of these, those where two late requests met."""
     last_arrival: float
     """Seconds from the first message to the last body."""
+    settled_at: float
+    """Seconds from the first message to the last batch's end."""
     call_seconds: float
     """Over all chunk calls."""
-    lot_count: int
+    reservation_count: int
+    """How often slots were taken; a lot may take some several times."""
     swap_count: int
     """Writes of the budget in chunk calls."""
     lost_swap_count: int
@@ -97,7 +103,7 @@ class _Simulation:
         self._site = Site(
             self._loop,
             self._storage,
-            ActiveCampaign(self._loop, self._chance, scenario.answer_seconds),
+            ActiveCampaign(self._loop, self._chance, scenario.answer_seconds, scenario.late_share),
             self._queue(self._chunk_swaps),
             self._queue(settle_swaps),
             self._accounts.__getitem__,
@@ -126,8 +132,9 @@ class _Simulation:
             throttled_in_a_second=server.second.throttled_count,
             coincidence_count=server.second.coincidence_count,
             last_arrival=server.bulk_arrivals[-1],
+            settled_at=self._site.settled_at,
             call_seconds=self._site.chunks.active_seconds,
-            lot_count=self._site.lot_count,
+            reservation_count=self._site.reservation_count,
             swap_count=self._chunk_swaps.written,
             lost_swap_count=self._chunk_swaps.lost,
             restart_count=sum(export.restart_count for export in self._exports),

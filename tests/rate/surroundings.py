@@ -62,9 +62,12 @@ class Window:
 class ActiveCampaign:
     """One account. A throttled request is counted and served all the same: a test that meets one fails."""
 
-    def __init__(self, loop: Loop, chance: random.Random, answer_seconds: tuple[float, float]) -> None:
+    def __init__(
+        self, loop: Loop, chance: random.Random, answer_seconds: tuple[float, float], late_share: float
+    ) -> None:
         self._loop = loop
         self._chance = chance
+        self._late_share = late_share
         self._answer_seconds = answer_seconds
         self._final_at: dict[str, float] = {}
         self.minute = Window(DOCUMENTED_BULK_PER_MINUTE, 60.0)
@@ -95,7 +98,7 @@ class ActiveCampaign:
 
     async def _travel(self) -> bool:
         """The way there; returns whether it took much longer than usual."""
-        late = self._chance.random() < LATE_SHARE
+        late = self._chance.random() < self._late_share
         await sleep(self._chance.uniform(*WAY_SECONDS) + late * self._chance.uniform(*LATE_SECONDS))
         return late
 

@@ -14,9 +14,9 @@ from tests.rate.surroundings import SLOW_ANSWER_SECONDS
 
 SECONDS_PER_BODY: Final = 1_700 / 4_000
 """Of chunk calls: 1,700 worker-seconds for a million contacts."""
-SWAPS_PER_LOT: Final = 3
+SWAPS_PER_RESERVATION: Final = 3
 """One reserves, one takes, one may be lost or give back what was not used."""
-SMALL_SWAPS_PER_LOT: Final = 9
+SMALL_SWAPS_PER_RESERVATION: Final = 9
 """Twenty workers that begin at the same moment lose two of three."""
 QUESTIONS_PER_BODY: Final = 1.2
 
@@ -68,7 +68,7 @@ def courses(*scenarios: tuple[Mapping[str, Scenario], int]) -> pytest.MarkDecora
     )
 
 
-def check(course: Course, seed: int, *, swaps_per_lot: float = SWAPS_PER_LOT) -> None:
+def check(course: Course, seed: int, *, swaps_per_reservation: float = SWAPS_PER_RESERVATION) -> None:
     """What holds in every course.
 
     The margins are for one late request at a time: one question for each body leaves no room in the second
@@ -78,7 +78,9 @@ def check(course: Course, seed: int, *, swaps_per_lot: float = SWAPS_PER_LOT) ->
     assert course.throttled_in_a_minute == 0, told
     assert course.throttled_in_a_second == course.coincidence_count, told
     assert course.body_count <= course.question_count <= QUESTIONS_PER_BODY * course.body_count + 1, told
-    assert course.swap_count + course.lost_swap_count <= swaps_per_lot * course.lot_count, told
+    assert course.swap_count + course.lost_swap_count <= swaps_per_reservation * course.reservation_count, (
+        told
+    )
 
 
 @courses((FAST, 30), (SLOW, 6), (MILLION, 3))
@@ -114,7 +116,7 @@ def test_exports_that_share_an_account_share_its_pace(scenario: Scenario, seed: 
 def test_twenty_small_exports_take_seconds(scenario: Scenario, seed: int) -> None:
     course = simulate(scenario, seed)
 
-    check(course, seed, swaps_per_lot=SMALL_SWAPS_PER_LOT)
+    check(course, seed, swaps_per_reservation=SMALL_SWAPS_PER_RESERVATION)
     gaps_seconds = course.body_count * DOCUMENTED.body_gap_seconds
     assert course.last_arrival <= 2 * gaps_seconds, f"seed {seed}: {course}"
 

@@ -62,6 +62,8 @@ async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=True,
     ) as session:
+        # aiohttp repeats a GET whose connection broke, beyond the budget; there is no public switch for it.
+        session._retry_connection = False  # noqa: SLF001 - as said above
         yield session
 
 

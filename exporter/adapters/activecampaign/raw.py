@@ -5,14 +5,9 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final
 
-import aiohttp
 import orjson
 
-from exporter.adapters.activecampaign.client import (
-    ANSWER_SECONDS,
-    CONNECT_SECONDS,
-    AiohttpDestination,
-)
+from exporter.adapters.activecampaign.client import AiohttpDestination, open_session
 from exporter.adapters.activecampaign.responses import Answer, classify_bulk, clean
 from exporter.adapters.secrets import SecretReader
 from exporter.domain.configuration import Connection
@@ -59,12 +54,7 @@ async def open_raw(
     """The destination of a connection. Raises ConfigurationError for its host or its key."""
     base_url = policy.base_url(connection.host)
     key = (await secrets.get(connection.secret)).get_secret_value()
-    async with aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS),
-        cookie_jar=aiohttp.DummyCookieJar(),
-    ) as session:
-        # aiohttp repeats a GET whose connection broke, beyond the budget; there is no public switch for it.
-        session._retry_connection = False  # noqa: SLF001 - as said above
+    async with open_session() as session:
         yield AiohttpRawDestination(session, f"{base_url}/api/3/", connection.secret, key, secrets, clock)
 
 

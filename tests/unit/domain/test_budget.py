@@ -378,7 +378,14 @@ def test_a_throttle_holds_and_slows_and_the_rate_comes_back_by_itself() -> None:
 
     assert budget.hold_until == 1030.0
     rates = [rules.rate_in_force(budget, DOCUMENTED, 1030.0 + seconds) for seconds in (0, 60, 360, 3600)]
-    assert rates == pytest.approx([0.7, 0.75, 1.0, 1.0])
+    assert rates == pytest.approx([0.9, 0.95, 1.0, 1.0])
+
+
+def test_a_throttle_while_the_rate_is_lowered_already_lowers_it_more() -> None:
+    budget = rules.note_throttle(AccountBudget(), DOCUMENTED, 1000.0, 1010.0, "throttled")
+    budget = rules.note_throttle(budget, DOCUMENTED, 1020.0, 1030.0, "throttled")
+
+    assert budget.slowed_to == pytest.approx(0.7 * 0.9, abs=0.01)
 
 
 def test_throttles_again_and_again_slow_down_to_a_fifth_and_no_further() -> None:
@@ -395,7 +402,7 @@ def test_requests_that_were_throttled_together_slow_down_once() -> None:
     for moment in (1000.0, 1000.3, 1004.0, 1005.5):
         budget = rules.note_throttle(budget, DOCUMENTED, moment, moment + 1, "throttled")
 
-    assert budget.slowed_to == pytest.approx(0.7)
+    assert budget.slowed_to == pytest.approx(0.9)
 
 
 @given(st.integers(1, 98), st.floats(0.2, 1.0))
