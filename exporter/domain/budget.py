@@ -295,16 +295,25 @@ def postpone_slots(budget: AccountBudget, token: str, seconds: float) -> Account
 
 
 def reserve_general(
-    budget: AccountBudget, pace: Pace, now: float, *, count: int, within_seconds: float = math.inf
+    budget: AccountBudget,
+    pace: Pace,
+    now: float,
+    *,
+    count: int,
+    within_seconds: float = math.inf,
+    own: float | None = None,
 ) -> tuple[AccountBudget, tuple[float, ...]]:
     """Reserve moments for up to `count` calls that are not bulk requests (status, lists, fields).
 
-    The first is given however far away it is, further ones only within so many seconds from now.
+    The first is given however far away it is, further ones only within so many seconds from now. `own` is
+    the last moment that the same caller has: no allowance for clocks that differ is needed behind that.
     """
     pace = pace.reduced(rate_in_force(budget, pace, now))
     budget = _forget_the_past(budget, pace, now)
     times: list[float] = []
-    previous = max(budget.general, default=-math.inf) + pace.general_turn_seconds
+    previous = max(budget.general, default=-math.inf)
+    if previous != own:
+        previous += pace.general_turn_seconds
     for _ in range(count):
         moment = max(now, budget.hold_until, previous + pace.general_gap_seconds)
         if _near_a_lot(budget, pace, moment):

@@ -92,14 +92,19 @@ class Account:
         """Give back slots that will not be used."""
         await self._update(lambda budget: rules.return_slots(budget, slots.token))
 
-    async def reserve_general(self, count: int, *, within_seconds: float = math.inf) -> tuple[float, ...]:
-        """Moments for up to `count` calls that are not bulk requests; all but the first soon enough."""
+    async def reserve_general(
+        self, count: int, *, within_seconds: float = math.inf, own: float | None = None
+    ) -> tuple[float, ...]:
+        """Moments for up to `count` calls that are not bulk requests; all but the first soon enough.
+
+        `own` is the last moment that the caller has been given.
+        """
         times: tuple[float, ...] = ()
 
         def change(budget: AccountBudget) -> AccountBudget:
             nonlocal times
             budget, times = rules.reserve_general(
-                budget, self.pace, self.now(), count=count, within_seconds=within_seconds
+                budget, self.pace, self.now(), count=count, within_seconds=within_seconds, own=own
             )
             return budget
 

@@ -116,6 +116,8 @@ class _Turn:
     _throttled: int = 0
     _left_out_late: bool = False
     _late_through: float = 0.0
+    _last_moment: float | None = None
+    """The last moment that was reserved for a question."""
     _unanswered: set[str] = field(default_factory=set)
     _ask_again_at: dict[str, float] = field(default_factory=dict)
 
@@ -186,7 +188,12 @@ class _Turn:
             if not moments:
                 count = min(ahead, len(batches) - number)
                 within_seconds = AHEAD_SECONDS * self.account.pace.time_scale
-                moments.extend(await self.account.reserve_general(count, within_seconds=within_seconds))
+                moments.extend(
+                    await self.account.reserve_general(
+                        count, within_seconds=within_seconds, own=self._last_moment
+                    )
+                )
+                self._last_moment = moments[-1]
                 ahead = min(MOST_AHEAD, 2 * ahead)
             wait = moments[0] - self.account.now()
             if wait > NEAR_SECONDS:

@@ -20,6 +20,10 @@ SMALL_SWAPS_PER_RESERVATION: Final = 9
 """Twenty workers that begin at the same moment lose two of three."""
 QUESTIONS_PER_BODY: Final = 1.2
 
+PUNCTUAL: Final = {
+    name: Scenario(worker_count=count, bodies=bodies, skew_seconds=0.25, late_share=0.0)
+    for name, count, bodies in (("one", 10, (1000,)), ("five", 10, (200,) * 5), ("twenty", 50, (3,) * 20))
+}
 FAST: Final = {f"{count}-workers-fast": Scenario(worker_count=count) for count in (1, 2, 10, 50)} | {
     "skewed-clocks": Scenario(skew_seconds=0.25)
 }
@@ -91,6 +95,22 @@ def test_an_undisturbed_export_keeps_the_even_pace(scenario: Scenario, seed: int
     assert course.bulk_count == course.body_count, f"seed {seed}: {course}"
     assert course.pace >= 0.96, f"seed {seed}: {course}"
     assert course.call_seconds <= SECONDS_PER_BODY * course.body_count, f"seed {seed}: {course}"
+
+
+@courses((PUNCTUAL, 30))
+def test_requests_that_arrive_in_time_are_never_throttled(scenario: Scenario, seed: int) -> None:
+    course = simulate(scenario, seed)
+
+    told = f"seed {seed}: {course}"
+    assert (course.throttled_in_a_minute, course.throttled_in_a_second) == (0, 0), told
+
+
+@courses((MILLION, 3))
+def test_settling_keeps_up_with_a_million_contacts(scenario: Scenario, seed: int) -> None:
+    course = simulate(scenario, seed)
+
+    slow = scenario.answer_seconds == SLOW_ANSWER_SECONDS
+    assert course.settled_at - course.last_arrival <= (240 if slow else 120), f"seed {seed}: {course}"
 
 
 @courses((HANGING, 6))
