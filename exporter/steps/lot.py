@@ -33,7 +33,6 @@ LOOK_UP_SECONDS = 1.0
 """How often a sender looks whether run, connection or account were stopped: nothing leaves 5 s after that."""
 AHEAD_BODIES = 20
 """So many bodies before the end of its slots a lot asks for the next ones."""
-CATCHING_UP = 0.98
 ANSWER_SECONDS = 15.0
 """Sending ends so long before the claim does, to leave time for the answers."""
 SECOND_LOOK_SECONDS = 10.0
@@ -143,8 +142,8 @@ class Lot:
             self._used += 1
             self.sent_count += 1
             self.late_seconds = late_seconds
-            # A sender that was held up catches up so gently that no second holds a body more than usual.
-            self._not_before = moment + late_seconds + CATCHING_UP * self.slots.gap
+            # A sender that was held up does not catch up: no second holds a body more than usual.
+            self._not_before = moment + late_seconds + self.slots.gap
         return True
 
     def _must_halt(self) -> bool:

@@ -30,7 +30,6 @@ from exporter.steps.deliver import (
 from exporter.steps.lot import (
     AHEAD_BODIES,
     ANSWER_SECONDS,
-    CATCHING_UP,
     MAX_WITHOUT_RECEIPT,
     RECEIPTS_PER_DOCUMENT,
 )
@@ -257,7 +256,7 @@ class Lot:
             self._used += 1
             self.sent_count += 1
             self.late_seconds = late_seconds
-            self._not_before = moment + late_seconds + CATCHING_UP * self.slots.gap
+            self._not_before = moment + late_seconds + self.slots.gap
         return True
 
     async def _more_slots(self, count: int) -> Slots | None:
