@@ -332,7 +332,7 @@ def _check_not_refused_outright(progress: RunProgress) -> None:
         raise StopRunError(
             "refused",
             f"ActiveCampaign refuses every request, naming nobody: {words}. Compare the mapping with what "
-            "the account takes, then drop the segment again",
+            "the account takes, then drop the segment again or run the export",
         )
 
 

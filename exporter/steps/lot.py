@@ -295,17 +295,21 @@ class Lot:
                 return StopRunError(
                     "key_refused",
                     f"ActiveCampaign refused the key of connection '{name}' in the middle of the run "
-                    f"({verdict.detail}): put a valid key into the secret, then drop the segment again",
+                    f"({verdict.detail}): put a valid key into the secret, then {self._way_back}",
                 )
             case VerdictKind.UNPAID:
                 return StopRunError(
                     "account_unpaid",
                     f"ActiveCampaign refused the import for payment or contract reasons ({verdict.detail}): "
-                    "settle that there, then drop the segment again",
+                    f"settle that there, then {self._way_back}",
                 )
         return StopRunError(
             "host_wrong", f"the bulk importer is not there ({verdict.detail}): check the connection's host"
         )
+
+    @property
+    def _way_back(self) -> str:
+        return f"`exporter run redrive {self.run.short_id}` sends the rest"
 
     def _log(self, event: Event, item: Item, verdict: Verdict) -> None:
         self.ports.telemetry.event(

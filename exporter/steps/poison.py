@@ -38,13 +38,14 @@ async def bury(queue: Queue, text: str, ports: Ports) -> None:
     run = await ports.runs.load(message.run_id)
     if run is None or run.state.final or queue not in {Queue.PLANS, Queue.CHUNKS}:
         return
-    doing = "planning" if run.state in {RunState.QUEUED, RunState.PLANNING} else "delivery"
+    planning = run.state in {RunState.QUEUED, RunState.PLANNING}
+    again = f"exporter export run {run.export_id}" if planning else f"exporter run redrive {run.short_id}"
     await stop_run(
         run.run_id,
         StopRunError(
             "poisoned",
-            f"the {doing} failed five times for a reason that is in the log under this run's id; "
-            "mend that, then drop the segment again",
+            f"the {'planning' if planning else 'delivery'} failed five times for a reason that is in the log "
+            f"under this run's id; mend that, then `{again}`",
         ),
         ports,
     )

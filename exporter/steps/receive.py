@@ -130,7 +130,7 @@ def _why_nobody(segment: str, wanting: list[StoredExport], exports: dict[str, St
         return RunError(
             code="older_than_export",
             message=f"the drop is older than the last change of export {names}, and a new or edited export "
-            "sends nothing by itself; drop the segment again to send it",
+            f"sends nothing by itself; `exporter export run {wanting[0].value.id}` sends it",
         )
     known = sorted({name for stored in exports.values() for name in stored.value.segments})
     listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "") if known else "none"

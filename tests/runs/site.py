@@ -44,6 +44,14 @@ class Simulator:
         with urllib.request.urlopen(request, timeout=30) as response:
             return json.loads(response.read() or b"null")
 
+    def bulk_requests(self) -> list[dict[str, Any]]:
+        """The bulk requests that arrived, oldest first."""
+        with urllib.request.urlopen(f"http://{self.host}/_sandbox/requests", timeout=60) as response:
+            requests = [json.loads(line) for line in response]
+        return [
+            entry for entry in requests if entry["path"].endswith("import/bulk_import") and entry["contacts"]
+        ]
+
     def contacts(self) -> dict[str, dict[str, Any]]:
         """All contacts by lower-case address."""
         with urllib.request.urlopen(f"http://{self.host}/_sandbox/contacts", timeout=60) as response:
@@ -135,13 +143,25 @@ class Site:
         with urllib.request.urlopen(request, timeout=30):
             pass
 
+    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Start a command and leave it running; whoever starts it waits for it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "exporter", *arguments],
+            cwd=self.folder,
+            env={**os.environ, **self.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
     def drop(self, segment: str, *files: Path) -> Answer:
         """Drop files and follow their runs to the end."""
         return self.run("drop", *map(str, files), "--segment", segment, "--wait")
 
 
 @contextmanager
-def running_site(folder: Path, *simulator_arguments: str) -> Iterator[Site]:
+def running_site(
+    folder: Path, *simulator_arguments: str, instances: dict[str, int] | None = None
+) -> Iterator[Site]:
     """Start a site in an empty folder, and end all its processes."""
     with ExitStack() as stack:
         simulator = stack.enter_context(running_simulator(*simulator_arguments))
@@ -156,5 +176,5 @@ def running_site(folder: Path, *simulator_arguments: str) -> Iterator[Site]:
             "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.200",
         }
         log = stack.enter_context((folder / "host.log").open("wb"))
-        host = stack.enter_context(LocalHost(ROOT, environ, log=log))
+        host = stack.enter_context(LocalHost(ROOT, environ, log=log, instances=instances or {}))
         yield Site(folder, environ, simulator, host)

@@ -12,6 +12,7 @@ from exporter.adapters.claims import SKEW, BlobClaimStore
 from exporter.adapters.clock import SystemClock
 from exporter.adapters.drops import BlobDropStore
 from exporter.adapters.facts import BlobFactStore
+from exporter.adapters.pauses import BlobPauseStore
 from exporter.adapters.plans import BlobPlanStore
 from exporter.adapters.registry import BlobRegistry
 from exporter.adapters.reports import BlobReportStore
@@ -22,6 +23,7 @@ from exporter.domain.chunk import Body, Chunk
 from exporter.domain.configuration import Connection, Export
 from exporter.domain.drop import DropRecord
 from exporter.domain.facts import Receipt, SendResult, Tally
+from exporter.domain.pause import Pause, Pauses
 from exporter.domain.reject import Reject, RejectReason
 from exporter.domain.run import PlanRecord, Run, RunState
 from exporter.errors import ConfigurationError, ConflictError, StopRunError
@@ -101,6 +103,49 @@ async def test_a_run_is_created_once_and_swapped(ground: Ground) -> None:
     assert [found.run_id async for found in runs.all()] == [RUN]
     with pytest.raises(StopRunError):
         await runs.update("f" * 32, lambda current: current)
+
+
+async def test_a_run_that_is_reopened_is_found_among_the_open_ones_again(ground: Ground) -> None:
+    runs = BlobRunStore(ground.documents)
+    await runs.create(a_run())
+    await runs.update(RUN, lambda run: run.model_copy(update={"state": RunState.CANCELLED}))
+    assert [run async for run in runs.open()] == []
+
+    def reopen(run: Run) -> Run:
+        return run.model_copy(update={"state": RunState.DELIVERING}) if run.state.final else run
+
+    for _ in range(2):
+        assert (await runs.reopen(RUN, reopen)).state is RunState.DELIVERING
+        assert [run.run_id async for run in runs.open()] == [RUN]
+
+
+async def test_a_reopening_that_was_cut_short_is_mended_by_repeating_it(ground: Ground) -> None:
+    runs = BlobRunStore(ground.documents)
+    await runs.create(a_run())
+    await ground.documents.clear(f"open-runs/{RUN}")
+
+    await runs.reopen(RUN, lambda run: run)
+
+    assert [run.run_id async for run in runs.open()] == [RUN]
+
+
+async def test_pauses_are_swapped_and_seen_by_everybody(ground: Ground) -> None:
+    mine, theirs = BlobPauseStore(ground.documents), BlobPauseStore(ground.documents)
+    pause = Pause(since=datetime(2026, 3, 1, tzinfo=UTC), by="ann", reason="prices are wrong")
+    assert await mine.load() == Pauses()
+
+    await asyncio.gather(
+        *(
+            store.update(lambda pauses, name=name: pauses.with_connection(name, pause))  # type: ignore[misc]
+            for store, name in ((mine, "acme"), (theirs, "beta"), (mine, "gamma"))
+        )
+    )
+
+    assert (await theirs.load()).connections == {"acme": pause, "beta": pause, "gamma": pause}
+    assert (await mine.update(lambda pauses: pauses.with_connection("beta", None))).connections == {
+        "acme": pause,
+        "gamma": pause,
+    }
 
 
 async def test_a_drop_is_read_only_in_the_version_that_was_seen(ground: Ground) -> None:
@@ -185,7 +230,7 @@ async def test_a_claim_has_one_owner_until_it_ends(ground: Ground) -> None:
     assert isinstance(taken_over, Claim)
     assert (taken_over.epoch, taken_over.clean) == (2, False)
     assert await claims.renew(claim, "owner", 60) is None
-    await claims.release(claim)
+    assert not await claims.release(claim)
     assert not await claims.free("work")
 
 
@@ -196,7 +241,7 @@ async def test_a_claim_that_was_given_back_is_free_at_once_and_clean(ground: Gro
     renewed = await claims.renew(claim, "one", 60)
     assert renewed is not None
 
-    await claims.release(renewed)
+    assert await claims.release(renewed)
 
     again = await claims.acquire("work", "two", 60)
     assert isinstance(again, Claim)

@@ -390,6 +390,34 @@ def test_one_bad_contact_among_250_costs_few_requests(naming: str, most: int) ->
     assert max(needed) <= most
 
 
+def test_tries_before_a_redrive_are_forgotten_but_what_may_have_been_sent_stays_a_resend() -> None:
+    lost = [a_receipt(SendResult.UNKNOWN, at=1000.0 + number, epoch=number) for number in range(MAX_TRIES)]
+
+    (before,) = fold([[4]], lost)
+    (after,) = fold([[4]], lost, tries_since=2000.0)
+
+    assert before.items == ()
+    assert len(before.undelivered) == 4
+    assert after.undelivered == ()
+    assert [(item.part, item.resend, item.not_before) for item in after.items] == [(0b1111, True, 0.0)]
+
+
+@pytest.mark.parametrize("end", [BatchEnd.LOST, BatchEnd.UNSETTLED, BatchEnd.FAILED])
+def test_a_batch_that_was_given_up_before_a_redrive_is_sent_again_after_it(end: BatchEnd) -> None:
+    facts: list[Fact] = []
+    for number in range(MAX_TRIES):
+        facts += [
+            a_receipt(batch_id=f"batch-{number}", at=1000.0 + number),
+            an_outcome(end, batch_id=f"batch-{number}", at=1100.0 + number),
+        ]
+
+    (before,) = fold([[4]], facts)
+    (after,) = fold([[4]], facts, tries_since=2000.0)
+
+    assert before.items == ()
+    assert [item.resend for item in after.items] == [True]
+
+
 def test_naming_all_of_them_costs_two_requests_however_many_they_are() -> None:
     assert send_until_done(250, frozenset(range(0, 250, 3)), NAMING["all of them"])[1] == 2
 
