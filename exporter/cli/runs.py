@@ -58,9 +58,7 @@ def show_run(run_id: RunArgument, as_json: JsonOption = False) -> None:
 
     async def work(output: Output) -> int:
         async with open_session() as session:
-            report = await present_report(await find_run(run_id, session.ports), session.ports)
-        output.document(report.model_dump(mode="json"))
-        output.show(report_text(report))
+            await _show(await find_run(run_id, session.ports), session.ports, output)
         return ExitCode.DONE
 
     run(work, as_json=as_json)
@@ -72,12 +70,7 @@ def watch_run(run_id: RunArgument, as_json: JsonOption = False) -> None:
 
     async def work(output: Output) -> int:
         async with open_session() as session:
-            found = await find_run(run_id, session.ports)
-            with display_on(output.progress_console) as display:
-                (report,) = await follow_runs([found.run_id], session.ports, display)
-        output.document(report.model_dump(mode="json"))
-        output.show(report_text(report))
-        return exit_code([report])
+            return await _follow(await find_run(run_id, session.ports), session.ports, output)
 
     run(work, as_json=as_json)
 
@@ -90,9 +83,7 @@ def cancel(run_id: RunArgument, as_json: JsonOption = False) -> None:
         async with open_session() as session:
             found = await find_run(run_id, session.ports)
             stopped_now = await cancel_run(found.run_id, whoever_asks(), session.ports)
-            report = await present_report(await find_run(found.run_id, session.ports), session.ports)
-        output.document(report.model_dump(mode="json"))
-        output.show(report_text(report))
+            await _show(await find_run(found.run_id, session.ports), session.ports, output)
         if not stopped_now:
             output.note("The run had been stopped or had ended before: nothing was changed.")
         else:
@@ -110,7 +101,7 @@ def pause(run_id: RunArgument, reason: ReasonOption = "", as_json: JsonOption = 
         async with open_session() as session:
             found = await find_run(run_id, session.ports)
             made = Pause(since=session.ports.clock.now(), by=whoever_asks(), reason=reason)
-            await _show_changed(await pause_run(found.run_id, made, session.ports), session.ports, output)
+            await _show(await pause_run(found.run_id, made, session.ports), session.ports, output)
         return ExitCode.DONE
 
     run(work, as_json=as_json)
@@ -123,7 +114,7 @@ def resume(run_id: RunArgument, as_json: JsonOption = False) -> None:
     async def work(output: Output) -> int:
         async with open_session() as session:
             found = await find_run(run_id, session.ports)
-            await _show_changed(await resume_run(found.run_id, session.ports), session.ports, output)
+            await _show(await resume_run(found.run_id, session.ports), session.ports, output)
         return ExitCode.DONE
 
     run(work, as_json=as_json)
@@ -141,23 +132,28 @@ def redrive(
         async with open_session() as session:
             found = await find_run(run_id, session.ports)
             redriven = await redrive_run(found.run_id, session.ports)
-            if not wait:
-                await _show_changed(redriven, session.ports, output)
-                return ExitCode.DONE
-            with display_on(output.progress_console) as display:
-                (report,) = await follow_runs([found.run_id], session.ports, display)
-        output.document(report.model_dump(mode="json"))
-        output.show(report_text(report))
-        return exit_code([report])
+            if wait:
+                return await _follow(redriven, session.ports, output)
+            await _show(redriven, session.ports, output)
+        return ExitCode.DONE
 
     run(work, as_json=as_json)
 
 
-async def _show_changed(changed: Run, ports: Ports, output: Output) -> None:
-    """The report of a run that was just changed."""
-    report = await present_report(changed, ports)
+async def _show(found: Run, ports: Ports, output: Output) -> None:
+    """A run's report as it is now."""
+    report = await present_report(found, ports)
     output.document(report.model_dump(mode="json"))
     output.show(report_text(report))
+
+
+async def _follow(found: Run, ports: Ports, output: Output) -> ExitCode:
+    """Follow a run to its end and show its report; the exit code tells how it ended."""
+    with display_on(output.progress_console) as display:
+        (report,) = await follow_runs([found.run_id], ports, display)
+    output.document(report.model_dump(mode="json"))
+    output.show(report_text(report))
+    return exit_code([report])
 
 
 @runs.command("rejects")
