@@ -263,12 +263,15 @@ class _Delivery:
 
         Slots that are further away stay reserved, for the message that waits for them.
         """
-        following = await self.account.reserve_bulk(
-            count=min(count, LOT_BODIES),
-            token=_token(self.run.run_id, work),
-            single=work.single,
-            ran_late=(lot.slots.token, lot.late_seconds),
-        )
+        try:
+            following = await self.account.reserve_bulk(
+                count=min(count, LOT_BODIES),
+                token=_token(self.run.run_id, work),
+                single=work.single,
+                ran_late=(lot.slots.token, lot.late_seconds),
+            )
+        except RetryLaterError:  # the budget is fought over: the lot must not end in the middle for that
+            return None
         if following is None:
             return None
         ends_in_seconds = following.end - self.account.now()

@@ -16,7 +16,7 @@ from exporter.domain.facts import BatchEnd, Fact, Mask, Outcome, Tally, mask_of,
 from exporter.domain.progress import OpenBatch, RunProgress
 from exporter.domain.run import PlanRecord, Run
 from exporter.domain.verdict import BatchState, BatchStatus, Verdict, VerdictKind
-from exporter.errors import ConfigurationError, StopRunError
+from exporter.errors import ConfigurationError, RetryLaterError, StopRunError
 from exporter.steps.accounts import Account, open_account
 from exporter.steps.events import Event
 from exporter.steps.messages import ChunkMessage, Queue, ReceiptsMessage, SettlementMessage
@@ -181,30 +181,19 @@ class _Turn:
         asking: list[tuple[OpenBatch, asyncio.Task[BatchStatus | Verdict]]] = []
         moments: deque[float] = deque()
         far_seconds = None
-        ahead = FIRST_AHEAD
-        for number, batch in enumerate(batches):
+        for batch in batches:
             if self._should_listen(asking) or self.ports.clock.monotonic() > ends_at:
                 break
             if not moments:
-                count = min(ahead, len(batches) - number)
-                within_seconds = AHEAD_SECONDS * self.account.pace.time_scale
-                moments.extend(
-                    await self.account.reserve_general(
-                        count, within_seconds=within_seconds, own=self._last_moment
-                    )
-                )
-                self._last_moment = moments[-1]
-                ahead = min(MOST_AHEAD, 2 * ahead)
-            wait = moments[0] - self.account.now()
-            if wait > NEAR_SECONDS:
-                far_seconds = wait - NEAR_SECONDS
+                moments.extend(await self._reserve(len(asking), len(batches) - len(asking)))
+            wait = moments[0] - self.account.now() if moments else 0.0
+            if not moments or wait > NEAR_SECONDS:
+                far_seconds = max(0.0, wait - NEAR_SECONDS)
                 break
             await self.account.wait_until(moments[0])
-            late_seconds = self.account.now() - moments[0]
-            if asking and late_seconds > self.account.pace.late_seconds / 4:
-                break  # this process was held up: what is left must not leave in one burst
-            if self._should_listen(asking):
-                break
+            held_up = self.account.now() - moments[0] > self.account.pace.late_seconds / 4
+            if (asking and held_up) or self._should_listen(asking):
+                break  # what is left must not leave in one burst
             moments.popleft()
             self._asked += 1
             asking.append((batch, asyncio.create_task(destination.batch_status(batch.batch_id))))
@@ -217,6 +206,22 @@ class _Turn:
             else:
                 await self._note_failed_question(batch, answer)
         return far_seconds
+
+    async def _reserve(self, asked: int, left: int) -> tuple[float, ...]:
+        """Moments for some of the questions that are left, the more the more have gone well.
+
+        None while the budget is fought over: what has been asked must not be lost for that.
+        """
+        try:
+            moments = await self.account.reserve_general(
+                min(left, MOST_AHEAD, max(FIRST_AHEAD, 2 * asked)),
+                within_seconds=AHEAD_SECONDS * self.account.pace.time_scale,
+                own=self._last_moment,
+            )
+        except RetryLaterError:
+            return ()
+        self._last_moment = moments[-1]
+        return moments
 
     def _should_listen(self, asking: list[tuple[OpenBatch, asyncio.Task[BatchStatus | Verdict]]]) -> bool:
         """Whether to ask nothing more for now: one was not final, or too many answers are missing."""
