@@ -45,8 +45,15 @@ class BlobRunStore:
         if latest is None:
             raise StopRunError("run_gone", f"run {run_id} is not kept any more")
         if latest.state.final:
-            await self._documents.clear(_mark(run_id))
+            await self._clear_mark(run_id)
         return latest
+
+    async def _clear_mark(self, run_id: str) -> None:
+        """Clear the mark of a run that is over; one that was reopened in between keeps it."""
+        await self._documents.clear(_mark(run_id))
+        run = await self.load(run_id)
+        if run is not None and not run.state.final:
+            await self._documents.create(_mark(run_id), b"")
 
     async def reopen(self, run_id: str, change: Callable[[Run], Run]) -> Run:
         """Swap the run for its changed self, and mark it as not over; repeated, it mends a missing mark."""
@@ -68,7 +75,7 @@ class BlobRunStore:
             run_id = name.removeprefix(_MARKS)
             run = await self.load(run_id)
             if run is None or run.state.final:
-                await self._documents.clear(name)
+                await self._clear_mark(run_id)
             else:
                 yield run
 

@@ -32,6 +32,7 @@ _LOT_SECONDS: Final = 45.0
 """No lot takes longer than this, so that its claim outlasts it."""
 _GENERAL_GAP_SECONDS: Final = 0.35
 _BUSY_GENERAL_GAP_SECONDS: Final = 1.25
+_TAKEN: Final = "*"
 _GENERAL_TURN_SECONDS: Final = 0.3
 """More between two reservations of other calls, whose makers' clocks may differ."""
 _LATE_SECONDS: Final = 0.5
@@ -268,7 +269,7 @@ def take_slots(budget: AccountBudget, slots: Slots) -> tuple[AccountBudget, Slot
 
 def _token_of_taken(slots: Slots) -> str:
     """Names these very slots: a chunk may have had others a moment ago."""
-    return f"{slots.token}*{slots.start:.3f}"
+    return f"{slots.token}{_TAKEN}{slots.start:.3f}"
 
 
 def trim_slots(budget: AccountBudget, token: str, used: int) -> AccountBudget:
@@ -392,11 +393,15 @@ def rebuilt(pace: Pace, now: float) -> AccountBudget:
 
 
 def _forget_the_past(budget: AccountBudget, pace: Pace, now: float) -> AccountBudget:
-    """Drop what no window, and no gap, can see any more."""
+    """Drop what no window, and no gap, can see any more; slots that were not taken yet get their time."""
     horizon = now - max(pace.window_seconds, pace.body_gap_seconds)
     return replace(
         budget,
-        bulk=tuple(slots for slots in budget.bulk if slots.end > horizon),
+        bulk=tuple(
+            slots
+            for slots in budget.bulk
+            if slots.end > (horizon if _TAKEN in slots.token else min(horizon, now - _WINDOW_SECONDS))
+        ),
         general=tuple(t for t in budget.general if t > now - 2 * pace.busy_general_gap_seconds),
     )
 

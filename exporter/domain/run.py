@@ -214,7 +214,9 @@ def final_state(run: Run, counts: Counts) -> RunState:
     if run.stopped is not None and run.stopped.code in {RunState.CANCELLED, RunState.SUPERSEDED}:
         return RunState(run.stopped.code)
     tolerated = run.export.tolerated_reject_percentage if run.export else 0
-    within_tolerance = 100 * (counts.rejected + counts.refused) <= tolerated * counts.rows
+    # Where only the first contacts are sent, the plan has judged the rejected rows of the whole drop.
+    bad = counts.refused + (counts.rejected if run.first is None else 0)
+    within_tolerance = 100 * bad <= tolerated * counts.rows
     if run.stopped is None and counts.undelivered == 0 and within_tolerance:
         return RunState.SUCCEEDED
     return RunState.PARTLY_FAILED if counts.delivered else RunState.FAILED

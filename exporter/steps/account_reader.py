@@ -14,8 +14,8 @@ PAGE_SIZE = 100
 """`limit` above 100 is clamped (developers.activecampaign.com/reference/pagination)."""
 MAX_PAGES = 100
 TRIES = 3
-NEAR_SECONDS = 5.0
-"""A moment that is further away is not waited for here."""
+NEAR_SECONDS = 10.0
+"""A moment that is further away is not waited for here, if the account's pace allows nearer ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class AccountReader:
         last: Verdict | None = None
         for _ in range(TRIES):
             (moment,) = await self.account.reserve_general(1)
-            if moment - self.account.now() > NEAR_SECONDS:
+            near_seconds = max(NEAR_SECONDS, 2 * self.account.pace.busy_general_gap_seconds)
+            if moment - self.account.now() > near_seconds:
                 await self.account.return_general((moment,))
                 break
             await self.account.wait_until(moment)

@@ -49,6 +49,10 @@ async def aggregate(message: ReceiptsMessage, ports: Ports) -> None:
     if await _is_being_sent(run, progress, ports):  # its receipts are still to come
         await ports.queue.send(Queue.RECEIPTS, message, delay_seconds=BEING_SENT_SECONDS)
         return
+    # Whoever sent until a moment ago wrote receipts before it gave its claim back.
+    progress = await read_progress(run, record, ports)
+    if progress.open_batches():
+        return
     try:
         await ports.reports.write_rejects(run.run_id, _rejects(run, record, progress, ports))
     except StopRunError as error:  # a chunk is gone: its rows can't be listed, which nobody may overlook

@@ -110,6 +110,7 @@ async def redrive_run(run_id: str, ports: Ports) -> Run:
         await _put_on_its_way(run, ports)
         return run
     first_chunk = await _first_open_chunk(run, ports)
+    await _check_nothing_in_the_way(run, ports)
     connection = await _present_connection(run, ports)
     await _check_nothing_newer_was_sent(run, ports)
     now = ports.clock.now()
@@ -179,6 +180,17 @@ async def _present_connection(run: Run, ports: Ports) -> Connection:
     return stored.value
 
 
+async def _check_nothing_in_the_way(run: Run, ports: Ports) -> None:
+    """Raises ConfigurationError while another run of the same export and segment is open, planned or not."""
+    async for other in ports.runs.open():
+        same = (other.export_id, other.segment) == (run.export_id, run.segment)
+        if same and other.run_id != run.run_id:
+            raise ConfigurationError(
+                f"run {other.short_id} of the same export and segment is still {other.state.value}: let it "
+                "end or cancel it first"
+            )
+
+
 async def _check_nothing_newer_was_sent(run: Run, ports: Ports) -> None:
     """Raises StopRunError("superseded") where another run has sent what this one must not overwrite.
 
@@ -189,10 +201,6 @@ async def _check_nothing_newer_was_sent(run: Run, ports: Ports) -> None:
     if latest is None or not latest.newer_than(mark):
         return
     other = await ports.runs.load(latest.run_id)
-    if other is not None and not other.state.final:
-        raise ConfigurationError(
-            f"run {other.short_id} of the same export and segment is under way: let it end or cancel it first"
-        )
     if other is None or (other.sources, other.export) != (run.sources, run.export):
         raise StopRunError(
             "superseded",

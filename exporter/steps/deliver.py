@@ -30,7 +30,7 @@ CALL_SECONDS = 60.0
 """A call takes up another chunk only while it is younger than this."""
 LEAD_SECONDS = 0.5
 """At the least from the reservation of slots to their first moment: getting claim and chunk takes time."""
-LONGEST_LEAD_SECONDS = 2.5
+LONGEST_LEAD_SECONDS = 16.0
 NEAR_SECONDS = 3.0
 """Slots that begin within this time are waited for; others are waited for on the queue."""
 EARLY_SECONDS = 2.5
@@ -133,7 +133,6 @@ class _Delivery:
     async def go(self, chunk: int, slots: Slots | None) -> None:
         """Send lot after lot until slots are far away, time is up or nothing is left."""
         started_at = self.ports.clock.monotonic()
-        arrived_with_slots = slots is not None
         ran_late: tuple[str, float] | None = None
         lead_seconds = LEAD_SECONDS if math.isfinite(self.account.pace.late_seconds) else 0.0
         while True:
@@ -149,15 +148,15 @@ class _Delivery:
             if slots is None:  # another message of this run goes on with these very slots
                 return
             out_of_time = self.ports.clock.monotonic() - started_at > CALL_SECONDS
-            if out_of_time or slots.start - self.account.now() > NEAR_SECONDS:
+            if out_of_time or slots.start - self.account.now() > max(NEAR_SECONDS, lead_seconds + 1):
                 await self._wait_on_the_queue(work.chunk, slots)
                 return
             claim = await self.ports.claims.acquire(
                 chunk_claim(self.run.run_id, work.chunk), self.ports.owner, CLAIM_SECONDS
             )
             if not isinstance(claim, Claim):
-                if not arrived_with_slots:
-                    await self._come_back(work.chunk)
+                await self.account.return_slots(slots)
+                await self._come_back(work.chunk)
                 return
             slots = await self.account.take(slots)
             if slots is None:
@@ -165,13 +164,11 @@ class _Delivery:
                 return
             lot = await self._send_claimed(work, slots, claim)
             if lot is None or lot.withdrawn:
-                if self._ahead is not None:
-                    await self.account.return_slots(self._ahead)
                 return
             if not lot.sent_count:  # too late for its first slot: it needs more time than others
                 lead_seconds = min(2 * lead_seconds, LONGEST_LEAD_SECONDS)
             ran_late = (lot.slots.token, lot.late_seconds)
-            chunk, slots, arrived_with_slots = work.chunk, self._ahead, False
+            chunk, slots = work.chunk, self._ahead
             self._ahead = None
 
     async def _slots_for(
@@ -200,17 +197,27 @@ class _Delivery:
 
         Raises StopRunError where the run must stop.
         """
-        run = await self.ports.runs.load(self.run.run_id)
-        if run is None or not await _may_send(run, self.ports):
-            await self.account.trim_slots(slots, 0)
-            await self.ports.claims.release(claim, clean=claim.clean)
-            return None
-        await give_way(self.run, self.export.id, self.ports)
-        lot, suspects = await self._send(work, slots, claim)
+        try:
+            run = await self.ports.runs.load(self.run.run_id)
+            if run is None or not await _may_send(run, self.ports):
+                await self._give_back(slots, claim)
+                return None
+            await give_way(self.run, self.export.id, self.ports)
+            lot, suspects = await self._send(work, slots, claim)
+        except StopRunError:  # before the first body
+            await self._give_back(slots, claim)
+            raise
         still_ours = await self.ports.claims.release(claim, clean=suspects <= lot.receipted)
+        if self._ahead is not None and (lot.withdrawn or lot.stop_error is not None or not still_ours):
+            await self.account.return_slots(self._ahead)
         if lot.stop_error is not None:
             raise lot.stop_error
         return lot if still_ours else None
+
+    async def _give_back(self, slots: Slots, claim: Claim) -> None:
+        """Nothing was sent: slots and claim are free for others."""
+        await self.account.trim_slots(slots, 0)
+        await self.ports.claims.release(claim, clean=claim.clean)
 
     async def _send(self, work: Work, slots: Slots, claim: Claim) -> tuple[Lot, frozenset[int]]:
         """Send one lot under its claim; also the bodies that an earlier owner may have sent already."""
@@ -350,9 +357,12 @@ def _token(run_id: str, work: Work) -> str:
 
 
 def _maybe_sent(progress: RunProgress, chunk: int) -> frozenset[int]:
-    """Bodies that an owner who vanished may have sent without leaving a receipt.
+    """Bodies of which an owner who vanished may have sent something without leaving a receipt.
 
-    Bodies go out in order and at most so many are without a receipt, so only the first ones can be.
+    Requests go out in order, those with one contact last, and at most so many are without a receipt; so only
+    the first ones of either kind can be.
     """
-    silent = [number for number, body in enumerate(progress.bodies[chunk]) if not body.receipted]
-    return frozenset(silent[:MAX_WITHOUT_RECEIPT])
+    items = progress.items(chunk)
+    several = [item for item in items if item.contact_count > 1]
+    single = [item for item in items if item.contact_count == 1]
+    return frozenset(item.body for item in (*several[:MAX_WITHOUT_RECEIPT], *single[:MAX_WITHOUT_RECEIPT]))

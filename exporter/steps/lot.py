@@ -33,6 +33,7 @@ LOOK_UP_SECONDS = 1.0
 """How often a sender looks whether run, connection or account were stopped: nothing leaves 5 s after that."""
 AHEAD_BODIES = 20
 """So many bodies before the end of its slots a lot asks for the next ones."""
+LONGEST_LOOK_SECONDS = 3.0
 ANSWER_SECONDS = 15.0
 """Sending ends so long before the claim does, to leave time for the answers."""
 SECOND_LOOK_SECONDS = 10.0
@@ -165,9 +166,10 @@ class Lot:
         """Look every few seconds whether a person or a throttle elsewhere stopped us."""
         while True:
             await self.ports.clock.sleep(LOOK_UP_SECONDS)
-            run, pauses, budget = await asyncio.gather(
-                self.ports.runs.load(self.run.run_id), self.ports.pauses.load(), self.account.load()
-            )
+            async with asyncio.timeout(LONGEST_LOOK_SECONDS):  # who can't look must not go on
+                run, pauses, budget = await asyncio.gather(
+                    self.ports.runs.load(self.run.run_id), self.ports.pauses.load(), self.account.load()
+                )
             if run is None or not run.sendable or run.held_by(pauses) is not None:
                 self.withdrawn = True
                 return

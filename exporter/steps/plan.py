@@ -128,6 +128,10 @@ async def _plan_claimed(run: Run, hold: _Hold, ports: Ports, gate: asyncio.Lock)
     if run.first is None:
         _judge(record.rows, record.rejected, record.reasons, export.tolerated_reject_percentage)
     hold.check()
+    current = await ports.runs.load(run.run_id)
+    if current is None or current.stopped is not None:  # it must not make an older one give way
+        await _put_on_its_way(current or run, ports)
+        return
     took_over = await _supersede_older(run, export.id, ports)
     planned_at = ports.clock.now()
     run = await ports.runs.update(
