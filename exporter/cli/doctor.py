@@ -17,6 +17,7 @@ from exporter.cli.connections import Check as ConnectionCheck
 from exporter.cli.connections import check_connection
 from exporter.cli.console import Output
 from exporter.cli.running import ExitCode, JsonOption, run
+from exporter.cli.wording import moment
 from exporter.domain.configuration import Connection, Export
 from exporter.errors import ConfigurationError
 from exporter.settings import Settings, current_settings, secret_setting
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 SECRET_SECONDS: Final = 20.0
 """So long the vault may take, the way to an identity included."""
-_CHECKS_OF_STORAGE: Final = ("state", "landing", "queues", "configuration", "events", "timers")
+_CHECKS_OF_STORAGE: Final = ("state", "landing", "queues", "configuration", "sending", "events", "timers")
 
 
 def doctor(
@@ -72,6 +73,7 @@ async def _examine(examination: Examination, wait_seconds: float) -> None:
         the_doctor = Doctor(instruments, ports.clock, ports.randomness, wait_seconds)
         await the_doctor.examine_storage(examination)
         connections, exports = await _read_configuration(examination, app)
+        await examination.look("sending", partial(_look_at_pauses, app), needs=["state"])
         for connection in connections:
             await examination.look(f"secret {connection.id}", partial(_read_secret, connection, app))
         await the_doctor.examine_app(examination)
@@ -112,6 +114,19 @@ async def _read_configuration(examination: Examination, app: "App") -> tuple[lis
 
     await examination.look("configuration", read, needs=["state"])
     return connections, exports
+
+
+async def _look_at_pauses(app: "App") -> str:
+    """Whether a person keeps the app from sending."""
+    pauses = await app.ports.pauses.load()
+    if pauses.everything is not None:
+        told = f"all sending is paused since {moment(pauses.everything.since)}"
+        raise TroubleError(Code.PAUSED, told, "`exporter resume --all`")
+    if pauses.connections:
+        since = {name: moment(pause.since) for name, pause in pauses.connections.items()}
+        told = "; ".join(f"connection '{name}' is paused since {when}" for name, when in since.items())
+        raise TroubleError(Code.PAUSED, told, f"`exporter connection resume {next(iter(since))}`")
+    return "nothing is paused, but for single runs"
 
 
 async def _read_secret(connection: Connection, app: "App") -> str:

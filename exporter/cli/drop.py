@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from exporter.cli.console import Output
-from exporter.cli.follow import display_on, follow_runs
+from exporter.cli.follow import follow
 from exporter.cli.reports import report_text
 from exporter.cli.running import ExitCode, JsonOption, exit_code, open_session, run
 from exporter.cli.wording import number, plural
@@ -139,8 +139,7 @@ def warn_if_unwanted(dropped: Dropped, exports: Sequence[Export], output: Output
 async def follow_drop(dropped: Dropped, ports: Ports, output: Output) -> list[RunReport]:
     """Wait until the drop is taken up, then follow its runs to their end."""
     run_ids = await _await_runs(dropped, ports, output)
-    with display_on(output.progress_console) as display:
-        return await follow_runs(run_ids, ports, display)
+    return await follow(run_ids, ports, output)
 
 
 async def _await_runs(dropped: Dropped, ports: Ports, output: Output) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from exporter.cli.console import Output
 from exporter.cli.drop import check_files, read_blocks
-from exporter.cli.follow import display_on, follow_runs
+from exporter.cli.follow import follow
 from exporter.cli.reports import counts_table, reasons_table, report_text
 from exporter.cli.running import ExitCode, JsonOption, exit_code, open_session, pick, run
 from exporter.cli.wording import plural
@@ -44,12 +44,13 @@ def preview_export(
             export, connection = await _configured(export_id, session.ports)
             session.settings.host_policy.check(connection.host)
             check_files(files, export.segments[0])
-            sources = ((str(file), read_blocks(file)) for file in files)
+            sources = ((file.name, read_blocks(file)) for file in files)
             found = await preview(export, connection, sources, session.ports, first=first)
         output.document(_preview_json(found))
         output.show(_preview_text(found))
-        output.show(orjson.dumps(found.request, option=orjson.OPT_INDENT_2).decode())
-        return ExitCode.DONE
+        if found.request["contacts"]:
+            output.show(orjson.dumps(found.request, option=orjson.OPT_INDENT_2).decode())
+        return ExitCode.DONE if found.would_stop is None else ExitCode.FAILED
 
     run(work, as_json=as_json)
 
@@ -69,7 +70,11 @@ def run_export(
     wait: Annotated[bool, typer.Option("--wait", help="Follow the runs to their end.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Send the newest drop of the export's segments now; with --first, a few contacts to look at."""
+    """Send the newest drop of the export's segments now; with --first, a few contacts to look at.
+
+    A new or changed export does not send older drops by itself: so look at the first contacts of a drop that
+    is there already, before the next one lands.
+    """
     del full  # nothing is left out yet that it could add
 
     async def work(output: Output) -> int:
@@ -83,9 +88,7 @@ def run_export(
                     output.show(f"Ordered run {each.short_id} of segment {each.segment}.")
                     output.show_command(f"exporter run watch {each.short_id}")
                 return ExitCode.DONE
-            with display_on(output.progress_console) as display:
-                ids = [each.run_id for each in ordered]
-                reports = await follow_runs(ids, session.ports, display)
+            reports = await follow([each.run_id for each in ordered], session.ports, output)
             contacts = await _as_they_are(ordered, session.ports, output) if first is not None else None
         output.document(_reports_json(reports, contacts))
         output.show(*(report_text(report) for report in reports))
@@ -150,22 +153,23 @@ def _preview_json(found: Preview) -> dict[str, Any]:
         "bulk_requests": found.bulk_requests,
         "request": found.request,
         "rejects": [asdict(reject) for reject in found.rejects],
+        "would_stop": found.would_stop.model_dump() if found.would_stop else None,
     }
 
 
 def _preview_text(found: Preview) -> RenderableType:
     contacts = found.counts.undelivered
+    said = f"Would send {plural(contacts, 'contact')} in {plural(found.bulk_requests, 'bulk request')}."
+    if found.would_stop is not None:
+        said = f"A run of this would fail: {found.would_stop.message}."
     parts: list[RenderableType] = [
-        Text(
-            f"Would send {plural(contacts, 'contact')} in {plural(found.bulk_requests, 'bulk request')}; "
-            "nothing was sent."
-        ),
-        Padding(counts_table(found.counts), (1, 0, 0, 2), expand=False),
+        Text(f"{said} This was a preview: nothing was sent."),
+        Padding(counts_table(found.counts, planned=True), (1, 0, 0, 2), expand=False),
     ]
     if found.reasons:
         parts.append(Padding(reasons_table(found.reasons), (1, 0, 0, 2), expand=False))
     for reject in found.rejects:
-        where = f"  {Path(reject.source).name}, row {reject.row}: "
+        where = f"  {reject.source}, row {reject.row}: "
         parts.append(Text(f"{where}{reject.reason.value}, {reject.detail} {reject.email!r}", style="dim"))
     if contacts:
         parts.append(Text("\nThe first request, cut to the contacts asked for:\n"))

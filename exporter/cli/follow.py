@@ -1,5 +1,6 @@
 """Following runs to their end: one loop over the storage, and two ways to show it."""
 
+import asyncio
 from collections import deque
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -10,8 +11,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from exporter.cli.console import Output
 from exporter.cli.wording import duration, number, state_text
-from exporter.domain.run import RunReport
+from exporter.domain.run import SHORT_ID_DIGITS, RunReport
 from exporter.errors import ConfigurationError
 from exporter.steps.aggregate import present_report
 from exporter.steps.ports import Ports
@@ -43,6 +45,22 @@ async def follow_runs(run_ids: Iterable[str], ports: Ports, display: Display) ->
             return ended
         took = ports.clock.monotonic() - started
         await ports.clock.sleep(max(PAUSE_SECONDS, _BUSY_SHARE * took))
+
+
+async def follow(run_ids: Iterable[str], ports: Ports, output: Output) -> list[RunReport]:
+    """Follow runs with a display; whoever interrupts that is told that the runs go on."""
+    run_ids = list(run_ids)
+    try:
+        with display_on(output.progress_console) as display:
+            return await follow_runs(run_ids, ports, display)
+    except asyncio.CancelledError:
+        for run_id in run_ids:
+            short_id = run_id[:SHORT_ID_DIGITS]
+            output.note(
+                f"Run {short_id} goes on without this command: `exporter run watch {short_id}` follows it, "
+                f"`exporter run cancel {short_id}` stops it."
+            )
+        raise
 
 
 async def _look(run_id: str, ports: Ports) -> RunReport:

@@ -49,8 +49,14 @@ def report_text(report: RunReport, *, hints: bool = True) -> RenderableType:
     return Group(*parts)
 
 
-def counts_table(counts: Counts) -> Table:
-    """What became of the rows, with their sum; outcomes that nothing had are left out."""
+_PLANNED: Final = ("to send", "would be sent")
+
+
+def counts_table(counts: Counts, *, planned: bool = False) -> Table:
+    """What became of the rows, with their sum; outcomes that nothing had are left out.
+
+    `planned` is for counts of a plan, where nothing was sent yet.
+    """
     table = Table.grid(padding=(0, 2))
     table.add_column()
     table.add_column(justify="right")
@@ -58,7 +64,9 @@ def counts_table(counts: Counts) -> Table:
     table.add_column(style="dim")
     for name, meaning in _OUTCOMES:
         count = getattr(counts, name)
-        if count or name == "delivered":
+        if planned and name == "undelivered":
+            table.add_row(_PLANNED[0], number(count), share(count, counts.rows), _PLANNED[1])
+        elif count or (name == "delivered" and not planned):
             table.add_row(name, number(count), share(count, counts.rows), meaning)
     total = "" if counts.add_up else "the counts do not add up: please report this"
     table.add_row(

@@ -10,17 +10,27 @@ import orjson
 import typer
 
 from exporter.cli.console import Output
-from exporter.cli.follow import display_on, follow_runs
+from exporter.cli.follow import follow
 from exporter.cli.reports import report_text, runs_table
 from exporter.cli.running import ExitCode, JsonOption, exit_code, open_session, run, whoever_asks
-from exporter.domain.pause import Pause
+from exporter.domain.pause import MAX_REASON_CHARACTERS, Pause
 from exporter.domain.run import Run
 from exporter.errors import ConfigurationError
 from exporter.steps.aggregate import present_report
 from exporter.steps.control import cancel_run, pause_run, redrive_run, resume_run
 from exporter.steps.ports import Ports
 
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for those who find it paused.")]
+
+def check_reason(text: str) -> str:
+    """The reason itself. Raises BadParameter for one that is too long."""
+    if len(text) > MAX_REASON_CHARACTERS:
+        raise typer.BadParameter(f"at most {MAX_REASON_CHARACTERS} characters")
+    return text
+
+
+ReasonOption = Annotated[
+    str, typer.Option("--reason", callback=check_reason, help="Why, for those who find it paused.")
+]
 
 runs = typer.Typer(no_args_is_help=True, help="What happened to drops.")
 
@@ -84,10 +94,15 @@ def cancel(run_id: RunArgument, as_json: JsonOption = False) -> None:
             found = await find_run(run_id, session.ports)
             stopped_now = await cancel_run(found.run_id, whoever_asks(), session.ports)
             await _show(await find_run(found.run_id, session.ports), session.ports, output)
+        again = (
+            f"run redrive {found.short_id}"
+            if found.plan_epoch is not None
+            else f"export run {found.export_id}"
+        )
         if not stopped_now:
             output.note("The run had been stopped or had ended before: nothing was changed.")
         else:
-            output.note(f"Cancelled. To send the rest later: exporter run redrive {found.short_id}")
+            output.note(f"Cancelled. To send what was not sent, later: exporter {again}")
         return ExitCode.DONE
 
     run(work, as_json=as_json)
@@ -95,11 +110,16 @@ def cancel(run_id: RunArgument, as_json: JsonOption = False) -> None:
 
 @runs.command("pause")
 def pause(run_id: RunArgument, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
-    """Let a run send nothing until it is resumed; what was accepted is settled meanwhile."""
+    """Let a run send nothing until it is resumed; what was accepted is settled meanwhile.
+
+    A newer drop of its segment starts a run of its own: to stop those as well, pause the connection.
+    """
 
     async def work(output: Output) -> int:
         async with open_session() as session:
             found = await find_run(run_id, session.ports)
+            if found.pause is not None:
+                output.note(f"The run was paused before, {found.pause.told()}: that stays.")
             made = Pause(since=session.ports.clock.now(), by=whoever_asks(), reason=reason)
             await _show(await pause_run(found.run_id, made, session.ports), session.ports, output)
         return ExitCode.DONE
@@ -149,8 +169,7 @@ async def _show(found: Run, ports: Ports, output: Output) -> None:
 
 async def _follow(found: Run, ports: Ports, output: Output) -> ExitCode:
     """Follow a run to its end and show its report; the exit code tells how it ended."""
-    with display_on(output.progress_console) as display:
-        (report,) = await follow_runs([found.run_id], ports, display)
+    (report,) = await follow([found.run_id], ports, output)
     output.document(report.model_dump(mode="json"))
     output.show(report_text(report))
     return exit_code([report])

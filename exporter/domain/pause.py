@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA: Final = 1
+MAX_REASON_CHARACTERS: Final = 200
 
 
 class Pause(BaseModel):
@@ -15,7 +16,7 @@ class Pause(BaseModel):
 
     since: datetime
     by: str
-    reason: str = ""
+    reason: str = Field(default="", max_length=MAX_REASON_CHARACTERS)
 
     def told(self) -> str:
         """Since when, by whom and why, to follow "is paused"."""

@@ -79,6 +79,7 @@ def next_work(progress: RunProgress, chunk: int, now: float) -> Work | Pause | N
 
 async def deliver(message: ChunkMessage, ports: Ports) -> None:
     """Send what is left of a chunk, and of those after it as far as slots and time allow."""
+    started_at = ports.clock.monotonic()
     run = await ports.runs.load(message.run_id)
     if run is None or run.state.final or run.export is None or run.connection is None:
         return
@@ -94,7 +95,8 @@ async def deliver(message: ChunkMessage, ports: Ports) -> None:
     try:
         await _look_again(run, record, run.export, ports)
         async with ports.destinations.open(run.connection) as destination:
-            await _Delivery(run, run.export, record, account, destination, ports).go(message.chunk, slots)
+            delivery = _Delivery(run, run.export, record, account, destination, ports, started_at)
+            await delivery.go(message.chunk, slots)
     except StopRunError as error:
         await stop_run(run.run_id, error, ports)
     except (ConfigurationError, RetryLaterError) as error:  # the key, or the account, is not to be had now
@@ -127,14 +129,15 @@ class _Delivery:
     account: Account
     destination: Destination
     ports: Ports
+    started_at: float
+    """On the monotonic clock."""
     _ahead: Slots | None = None
     """Slots that a lot reserved for what it left, further away than it waits."""
 
     async def go(self, chunk: int, slots: Slots | None) -> None:
         """Send lot after lot until slots are far away, time is up or nothing is left."""
-        started_at = self.ports.clock.monotonic()
         ran_late: tuple[str, float] | None = None
-        lead_seconds = LEAD_SECONDS if math.isfinite(self.account.pace.late_seconds) else 0.0
+        lead_seconds = 0.0
         while True:
             progress = await self._progress()
             _check_not_refused_outright(progress)
@@ -144,10 +147,11 @@ class _Delivery:
                     await self.account.return_slots(slots)
                 await self._nothing_ready(work)
                 return
+            lead_seconds = lead_seconds or self._first_lead()
             slots = await self._slots_for(work, chunk, slots, lead_seconds, ran_late)
             if slots is None:  # another message of this run goes on with these very slots
                 return
-            out_of_time = self.ports.clock.monotonic() - started_at > CALL_SECONDS
+            out_of_time = self.ports.clock.monotonic() - self.started_at > CALL_SECONDS
             if out_of_time or slots.start - self.account.now() > max(NEAR_SECONDS, lead_seconds + 1):
                 await self._wait_on_the_queue(work.chunk, slots)
                 return
@@ -170,6 +174,13 @@ class _Delivery:
             ran_late = (lot.slots.token, lot.late_seconds)
             chunk, slots = work.chunk, self._ahead
             self._ahead = None
+
+    def _first_lead(self) -> float:
+        """What this process needs from a reservation to its first body, by what it has needed until now."""
+        if math.isinf(self.account.pace.late_seconds):
+            return 0.0
+        needed = self.ports.clock.monotonic() - self.started_at
+        return min(max(LEAD_SECONDS, 1.5 * needed), LONGEST_LEAD_SECONDS)
 
     async def _slots_for(
         self,

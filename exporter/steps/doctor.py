@@ -18,6 +18,8 @@ from exporter.steps.ports import Clock, Randomness
 LOOK_SECONDS: Final = 1.0
 QUIET_SECONDS: Final = 180.0
 """A heartbeat is written each minute; after three missed ones the app counts as stopped."""
+LATE_SECONDS: Final = 90.0
+"""A timer that is so late may well have stopped; together with a test drop that nobody took up it has."""
 NEXT_BEAT_SECONDS: Final = 75.0
 """An app that was just started fires its timer for the first time within a minute."""
 
@@ -51,6 +53,8 @@ class Code(StrEnum):
     SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - the name of a problem
     HOST_NOT_ALLOWED = "host_not_allowed"
     """The settings do not allow a connection's host."""
+    PAUSED = "paused"
+    """A person paused a connection, or everything."""
     UNEXPECTED = "unexpected"
     """A mistake in the exporter itself."""
 
@@ -252,7 +256,7 @@ class Doctor:
             return f"the app was told of a test drop within {seconds:.0f} s"
         said = f"the app was not told of the test drop {name_for(token)} within {self.wait_seconds:.0f} s"
         age = await self.instruments.heartbeat_age_seconds()
-        if age is None or age > QUIET_SECONDS:
+        if age is None or age > LATE_SECONDS:
             raise TroubleError(Code.APP_STOPPED, f"{said}; its timer stands still, too", self._start_app())
         raise TroubleError(
             Code.NOT_ANNOUNCED, f"{said}, though its timer fired {age:.0f} s ago", self._announce()

@@ -60,8 +60,12 @@ async def _check_nothing_in_the_way(runs: list[Run], ports: Ports) -> None:
         for run in runs:
             same = (other.export_id, other.segment) == (run.export_id, run.segment)
             if same and (run.first is not None or other.sources == run.sources):
+                held_by = other.held_by(await ports.pauses.load())
+                cancel = f"cancel it (`exporter run cancel {other.short_id}`)"
+                what = f"run {other.short_id} of export '{run.export_id}' and segment {run.segment!r}"
+                if held_by is not None:
+                    raise ConfigurationError(f"{what} waits to be resumed, since {held_by}: {cancel} first")
                 raise ConfigurationError(
-                    f"run {other.short_id} of export '{run.export_id}' and segment {run.segment!r} is still "
-                    f"{other.state.value}: let it end (`exporter run watch {other.short_id}`) or cancel it "
-                    f"(`exporter run cancel {other.short_id}`)"
+                    f"{what} is still {other.state.value}: let it end "
+                    f"(`exporter run watch {other.short_id}`) or {cancel}"
                 )

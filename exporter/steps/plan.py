@@ -126,7 +126,7 @@ async def _plan_claimed(run: Run, hold: _Hold, ports: Ports, gate: asyncio.Lock)
         chunks=len(record.bodies),
     )
     if run.first is None:
-        _judge(record.rows, record.rejected, record.reasons, export.tolerated_reject_percentage)
+        judge_rejects(record.rows, record.rejected, record.reasons, export.tolerated_reject_percentage)
     hold.check()
     current = await ports.runs.load(run.run_id)
     if current is None or current.stopped is not None:  # it must not make an older one give way
@@ -208,7 +208,7 @@ def _read(
         whole = plan_drop(
             _sources(run, ports), mapping, on_chunk=_forget, on_reject=_forget, keep_going=keep_going
         )
-        _judge(whole.rows, whole.rejected, whole.reasons, tolerated_percentage)
+        judge_rejects(whole.rows, whole.rejected, whole.reasons, tolerated_percentage)
     bodies: list[tuple[int, ...]] = []
 
     def store(chunk: Chunk) -> None:
@@ -242,8 +242,11 @@ def _forget(_: object) -> None:
     """Takes what only had to be looked at."""
 
 
-def _judge(rows: int, rejected: int, reasons: dict[str, int], tolerated_percentage: float) -> None:
-    """Refuse a drop that has too many bad rows: then the mapping or the file is wrong, not the rows."""
+def judge_rejects(rows: int, rejected: int, reasons: dict[str, int], tolerated_percentage: float) -> None:
+    """Refuse a drop that has too many bad rows: then the mapping or the file is wrong, not the rows.
+
+    Raises StopRunError("too_many_rejects").
+    """
     if rows and 100 * rejected > tolerated_percentage * rows:
         main_reason = max(reasons, key=lambda reason: reasons[reason])
         raise StopRunError(

@@ -8,9 +8,11 @@ import orjson
 
 from exporter.domain.chunk import Chunk, request_body
 from exporter.domain.configuration import Connection, Export
-from exporter.domain.planning import plan_drop
+from exporter.domain.planning import PlanSummary, plan_drop
 from exporter.domain.reject import Reject
-from exporter.domain.run import Counts
+from exporter.domain.run import Counts, RunError
+from exporter.errors import StopRunError
+from exporter.steps.plan import judge_rejects
 from exporter.steps.ports import Ports
 from exporter.steps.preflight import resolve_mapping
 
@@ -29,6 +31,8 @@ class Preview:
     """The body of the first request, its contacts cut to those asked for."""
     rejects: list[Reject]
     """The first rows that would be rejected."""
+    would_stop: RunError | None
+    """Why a run would send nothing at all."""
 
 
 @dataclass(slots=True)
@@ -78,4 +82,14 @@ async def preview(
         bulk_requests=sum(summary.bodies_per_chunk),
         request=orjson.loads(request),
         rejects=beginning.rejects,
+        would_stop=_verdict(summary, export.tolerated_reject_percentage),
     )
+
+
+def _verdict(summary: PlanSummary, tolerated_percentage: float) -> RunError | None:
+    """What planning would say to the share of rejects."""
+    try:
+        judge_rejects(summary.rows, summary.rejected, summary.reasons, tolerated_percentage)
+    except StopRunError as error:
+        return RunError(code=error.code, message=str(error))
+    return None

@@ -65,6 +65,16 @@ async def test_the_first_contacts_are_sent_counted_and_no_others() -> None:
     world.check_promises()
 
 
+async def test_the_share_of_rejects_is_judged_over_the_whole_drop_and_not_again_over_the_first() -> None:
+    world, _, export = await a_world_with_an_unsent_drop(["not an address", *addresses(400)])
+
+    await order(world, export, first=3)
+    await world.until_quiet()
+
+    assert world.report().state is RunState.SUCCEEDED
+    assert (world.report().counts.rejected, world.report().counts.delivered) == (1, 3)
+
+
 async def test_more_than_there_are_is_all_of_them() -> None:
     world, account, export = await a_world_with_an_unsent_drop(addresses(3))
 

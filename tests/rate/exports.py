@@ -89,7 +89,6 @@ async def deliver(site: Site, export: Export, chunk: int, slots: Slots | None, w
     account = site.account_of(worker)
     started_at = site.loop.now
     await site.storage.operate(5)  # run, pauses, plan record, connections
-    arrived_with_slots = slots is not None
     ran_late: tuple[str, float] | None = None
     lead_seconds = LEAD_SECONDS
     while True:
@@ -103,14 +102,16 @@ async def deliver(site: Site, export: Export, chunk: int, slots: Slots | None, w
         slots = await _slots_for(account, export, number, chunk, slots, lead_seconds, ran_late)
         if slots is None:
             return
-        if site.loop.now - started_at > CALL_SECONDS or slots.start - account.now() > NEAR_SECONDS:
+        if site.loop.now - started_at > CALL_SECONDS or slots.start - account.now() > max(
+            NEAR_SECONDS, lead_seconds + 1
+        ):
             wait = slots.start - account.now()
             await site.storage.operate()  # the budget, for the reason of the wait
             await site.chunks.send(partial(deliver, site, export, number, slots), wait - EARLY_SECONDS)
             return
         if not await _claim(site, export, number, account):
-            if not arrived_with_slots:
-                await site.chunks.send(partial(deliver, site, export, number, None), HELD_SECONDS)
+            await account.return_slots(slots)
+            await site.chunks.send(partial(deliver, site, export, number, None), HELD_SECONDS)
             return
         slots = await account.take(slots)
         if slots is None:
@@ -124,7 +125,7 @@ async def deliver(site: Site, export: Export, chunk: int, slots: Slots | None, w
         if not lot.sent_count:
             lead_seconds = min(2 * lead_seconds, LONGEST_LEAD_SECONDS)
         ran_late = (lot.slots.token, lot.late_seconds)
-        chunk, slots, arrived_with_slots = number, lot.ahead, False
+        chunk, slots = number, lot.ahead
 
 
 async def _slots_for(

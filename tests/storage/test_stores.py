@@ -301,3 +301,22 @@ async def test_the_rejects_file_is_csv_that_a_spreadsheet_does_not_run(ground: G
     assert text == (
         'source,row,reason,detail,email\r\nvip/a.csv,3,invalid_email,"why, exactly","\'=cmd|""x"""\r\n'
     )
+
+
+async def test_a_mark_that_is_cleared_while_its_run_is_reopened_is_made_anew(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = BlobRunStore(ground.documents)
+    await runs.create(a_run())
+    clear = ground.documents.clear
+    reopenings = [lambda run: run.model_copy(update={"state": RunState.DELIVERING})]
+
+    async def clear_after_a_reopening(name: str) -> None:
+        if reopenings:
+            await runs.reopen(RUN, reopenings.pop())
+        await clear(name)
+
+    monkeypatch.setattr(ground.documents, "clear", clear_after_a_reopening)
+    await runs.update(RUN, lambda run: run.model_copy(update={"state": RunState.CANCELLED}))
+
+    assert [run.run_id async for run in runs.open()] == [RUN]

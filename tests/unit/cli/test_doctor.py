@@ -89,6 +89,20 @@ def test_all_is_well(practice: Practice) -> None:
     assert "ann" not in practice.world.out.lower()  # the user behind the key
 
 
+def test_a_pause_is_named_with_what_ends_it_and_without_the_person(practice: Practice) -> None:
+    practice.configure(an_export())
+    practice.world.command("connection", "pause", "acme", "--reason", "ann is away")
+
+    found = practice.doctor()
+
+    assert wrong(found) == {"sending": Code.PAUSED}
+    assert found["sending"]["remedy"] == "`exporter connection resume acme`"
+    assert "ann" not in practice.world.out.lower()
+
+    practice.world.command("pause", "--all")
+    assert practice.doctor()["sending"]["remedy"] == "`exporter resume --all`"
+
+
 def test_bad_settings_skip_the_rest(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EXPORTER_STORAGE")
     monkeypatch.setenv("EXPORTER_VAULT_URL", "canary")

@@ -134,7 +134,8 @@ async def test_a_test_drop_may_take_its_time(ward: Ward) -> None:
     [
         (20.0, True, {"events": Code.NOT_ANNOUNCED}, "exporter up"),
         (20.0, False, {"events": Code.NOT_ANNOUNCED}, "az eventgrid event-subscription list"),
-        (180.0, True, {"events": Code.NOT_ANNOUNCED}, "exporter up"),
+        (90.0, True, {"events": Code.NOT_ANNOUNCED}, "exporter up"),
+        (91.0, True, {"events": Code.APP_STOPPED}, "exporter up"),
         (181.0, True, {"events": Code.APP_STOPPED, "timers": Code.APP_STOPPED}, "exporter up"),
         (181.0, False, {"events": Code.APP_STOPPED, "timers": Code.APP_STOPPED}, "az functionapp start"),
         (None, True, {"events": Code.APP_STOPPED, "timers": Code.APP_STOPPED}, "exporter up"),
