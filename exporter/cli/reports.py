@@ -10,7 +10,7 @@ from rich.text import Text
 
 from exporter.cli.wording import STATE_STYLES, duration, moment, number, plural, share, state_text
 from exporter.domain.reject import RejectReason
-from exporter.domain.run import SHORT_ID_DIGITS, Counts, RunReport
+from exporter.domain.run import SHORT_ID_DIGITS, Counts, RunReport, RunState
 
 _OUTCOMES: Final = (
     ("delivered", "written to ActiveCampaign"),
@@ -31,6 +31,9 @@ _REASONS: Final[dict[str, str]] = {
     RejectReason.FAILED_IN_ACTIVECAMPAIGN: "ActiveCampaign could not import the contact",
     RejectReason.UNDELIVERED: "not sent before the run was stopped, or no answer in all tries",
 }
+
+
+_REDRIVABLE: Final = frozenset({RunState.CANCELLED, RunState.PARTLY_FAILED, RunState.FAILED})
 
 
 def report_text(report: RunReport, *, hints: bool = True) -> RenderableType:
@@ -143,14 +146,15 @@ def _requests(report: RunReport) -> Text:
 
 def _what_next(report: RunReport) -> list[Text]:
     lines = []
+    short_id = report.run_id[:SHORT_ID_DIGITS]
     if report.waiting_for:
         lines.append(Text(f"waiting for: {report.waiting_for}", style="cyan"))
     if not report.state.final:
-        lines.append(_hint("follow it", f"exporter run watch {report.run_id[:SHORT_ID_DIGITS]}"))
+        lines.append(_hint("follow it", f"exporter run watch {short_id}"))
     elif report.reasons:
-        lines.append(
-            _hint("each row", f"exporter run rejects {report.run_id[:SHORT_ID_DIGITS]} > rejects.csv")
-        )
+        lines.append(_hint("each row", f"exporter run rejects {short_id} > rejects.csv"))
+    if report.state in _REDRIVABLE and report.counts.undelivered:
+        lines.append(_hint("send the rest", f"exporter run redrive {short_id}"))
     return lines
 
 

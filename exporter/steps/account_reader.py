@@ -55,10 +55,13 @@ class AccountReader:
                 return answer
             last = answer  # a good key was seen refused now and then: it gets a second look
         held = (await self.account.load()).hold_reason
-        said = f" ({last.detail})" if last else f": {held}" if held else ""
+        host = self.connection.host
+        said = f"{host} does not answer as ActiveCampaign should" + (f" ({last.detail})" if last else "")
+        if last is None and held:  # nothing was asked: the account waits
+            said = f"{held} ({host})"
         raise RetryLaterError(
-            f"{self.connection.host} does not answer as ActiveCampaign should{said}; if this lasts, check "
-            f"the host of connection '{self.connection.id}' and that this app may reach it"
+            f"{said}; if this lasts, check the host of connection '{self.connection.id}' and that this app "
+            "may reach it"
         )
 
     async def need(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any]:

@@ -35,6 +35,16 @@ def test_a_report_shows_counts_that_add_up_reasons_and_what_next() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("state", "undelivered", "offered"),
+    [("cancelled", 5, True), ("failed", 5, True), ("partly_failed", 0, False), ("superseded", 5, False)],
+)
+def test_a_run_that_left_something_says_how_to_send_it(state: str, undelivered: int, offered: bool) -> None:
+    report = a_report(state, delivered=1, undelivered=undelivered)
+
+    assert (f"exporter run redrive {'a' * 12}" in "\n".join(rendered(report_text(report)))) is offered
+
+
 def test_a_run_under_way_says_what_it_waits_for() -> None:
     report = a_report("delivering", delivered=1, undelivered=9).model_copy(
         update={"waiting_for": "slots on account acme", "retrying": True}
