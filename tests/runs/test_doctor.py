@@ -76,6 +76,7 @@ def test_all_is_well_and_the_test_drop_leaves_nothing_behind(own_site: Site) -> 
         "queue receipts",
         "poison queues",
         "configuration",
+        "sending",
         "secret acme",
         "events",
         "timers",
