@@ -87,9 +87,9 @@ class Site:
         """Drop a segment for each export, follow the runs, and print what it took."""
         self._apply(sizes)
         files = {}
-        for name, rows in sizes.items():
+        for seed, (name, rows) in enumerate(sizes.items()):  # other people in each, so that no body is equal
             files[name] = self.folder / f"{name}.csv"
-            write_segment(files[name], rows)
+            write_segment(files[name], rows, seed=seed)
         watching = threading.Thread(target=self._watch)
         self._started_at = time.monotonic()
         watching.start()
