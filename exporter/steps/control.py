@@ -12,6 +12,7 @@ from exporter.domain.watermark import Watermark
 from exporter.errors import ConfigurationError, StopRunError
 from exporter.steps.events import Event
 from exporter.steps.messages import ChunkMessage, PlanMessage, Queue
+from exporter.steps.open_runs import open_runs_beside
 from exporter.steps.ports import Ports
 from exporter.steps.run_progress import read_progress
 from exporter.steps.stop import stop_run
@@ -182,13 +183,11 @@ async def _present_connection(run: Run, ports: Ports) -> Connection:
 
 async def _check_nothing_in_the_way(run: Run, ports: Ports) -> None:
     """Raises ConfigurationError while another run of the same export and segment is open, planned or not."""
-    async for other in ports.runs.open():
-        same = (other.export_id, other.segment) == (run.export_id, run.segment)
-        if same and other.run_id != run.run_id:
-            raise ConfigurationError(
-                f"run {other.short_id} of the same export and segment is still {other.state.value}: let it "
-                "end or cancel it first"
-            )
+    async for other in open_runs_beside(run, ports):
+        raise ConfigurationError(
+            f"run {other.short_id} of the same export and segment is still {other.state.value}: let it "
+            "end or cancel it first"
+        )
 
 
 async def _check_nothing_newer_was_sent(run: Run, ports: Ports) -> None:

@@ -7,6 +7,7 @@ from exporter.errors import ConfigurationError
 from exporter.steps.events import Event
 from exporter.steps.landing import newest_drop, sources_of
 from exporter.steps.messages import PlanMessage, Queue
+from exporter.steps.open_runs import open_runs_beside
 from exporter.steps.ports import Ports
 
 REQUEST_CAUSE = "request"
@@ -56,16 +57,19 @@ async def _new_run(
 
 async def _check_nothing_in_the_way(runs: list[Run], ports: Ports) -> None:
     """A few contacts must not stop a run that sends all of them, nor need a drop be sent twice at once."""
-    async for other in ports.runs.open():
-        for run in runs:
-            same = (other.export_id, other.segment) == (run.export_id, run.segment)
-            if same and (run.first is not None or other.sources == run.sources):
-                held_by = other.held_by(await ports.pauses.load())
-                cancel = f"cancel it (`exporter run cancel {other.short_id}`)"
-                what = f"run {other.short_id} of export '{run.export_id}' and segment {run.segment!r}"
-                if held_by is not None:
-                    raise ConfigurationError(f"{what} waits to be resumed, since {held_by}: {cancel} first")
-                raise ConfigurationError(
-                    f"{what} is still {other.state.value}: let it end "
-                    f"(`exporter run watch {other.short_id}`) or {cancel}"
-                )
+    for run in runs:
+        async for other in open_runs_beside(run, ports):
+            if run.first is not None or other.sources == run.sources:
+                raise await _in_the_way(run, other, ports)
+
+
+async def _in_the_way(run: Run, other: Run, ports: Ports) -> ConfigurationError:
+    """The error that says what to do about another run."""
+    cancel = f"cancel it (`exporter run cancel {other.short_id}`)"
+    what = f"run {other.short_id} of export '{run.export_id}' and segment {run.segment!r}"
+    held_by = other.held_by(await ports.pauses.load())
+    if held_by is not None:
+        return ConfigurationError(f"{what} waits to be resumed, since {held_by}: {cancel} first")
+    return ConfigurationError(
+        f"{what} is still {other.state.value}: let it end (`exporter run watch {other.short_id}`) or {cancel}"
+    )

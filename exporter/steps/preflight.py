@@ -82,10 +82,7 @@ async def resolve_mapping(
 
 async def _user(reader: AccountReader) -> str:
     """The ActiveCampaign user behind the key."""
-    answer = await reader.read("users/me")
-    if isinstance(answer, Verdict):
-        raise reader.refuse(answer)
-    user = answer.get("user")
+    user = (await reader.need("users/me")).get("user")
     if not isinstance(user, dict):
         raise reader.refuse(Verdict(VerdictKind.MISSING))
     return str(user.get("username") or user.get("id") or "")
