@@ -65,9 +65,9 @@ async def on_receipt_queued(message: func.QueueMessage) -> None:
     await aggregate(parse_message(ReceiptsMessage, message.get_body().decode()), ours.ports)
 
 
-@app.timer_trigger(arg_name="timer", schedule="0 * * * * *", use_monitor=True)
+@app.timer_trigger(arg_name="timer", schedule="*/30 * * * * *", use_monitor=True)
 async def sweep_stalled_runs(timer: func.TimerRequest) -> None:
-    """Each minute: what stalled is put anew, what was missed is found."""
+    """Twice a minute: what stalled is put anew, what was missed is found."""
     await sweep((await process.get(SETTINGS)).ports)
 
 

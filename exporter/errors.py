@@ -27,5 +27,12 @@ class StopRunError(ExporterError):
         self.code = code
 
 
+class RefusedConnectionError(StopRunError):
+    """ActiveCampaign refuses the connection: its key, its account's payment, or the list that it feeds.
+
+    Before anything is sent it ends the run at once; in mid-run the connection pauses, and its runs wait.
+    """
+
+
 class ConflictError(ExporterError):
     """A document changed between reading and writing it: read it again and repeat."""

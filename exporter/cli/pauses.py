@@ -1,6 +1,6 @@
 """`exporter pause|resume --all`, `connection pause|resume`: nothing is sent until a person says so."""
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 from rich.text import Text
@@ -19,6 +19,11 @@ from exporter.steps.control import (
 from exporter.steps.ports import Ports
 
 AllOption = Annotated[bool, typer.Option("--all", help="Every connection.")]
+_INTERNAL: Final[Any] = {
+    "schema_number": True,
+    "everything": {"refused_key"},
+    "connections": {"__all__": {"refused_key"}},
+}
 ConnectionArgument = Annotated[str, typer.Argument(metavar="ID")]
 
 
@@ -92,7 +97,7 @@ def _pause(reason: str, ports: Ports) -> Pause:
 
 def _show(pauses: Pauses, output: Output, said: str) -> None:
     """What is paused now."""
-    output.document(pauses.model_dump(mode="json", exclude={"schema_number"}))
+    output.document(pauses.model_dump(mode="json", exclude=_INTERNAL))
     lines = [f"everything is paused {pauses.everything.told()}"] if pauses.everything else []
     lines += [f"connection {name} is paused {pause.told()}" for name, pause in pauses.connections.items()]
     output.show(Text(said), Text("\n".join(lines) or "Nothing is paused, but for single runs."))

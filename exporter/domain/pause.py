@@ -1,11 +1,15 @@
-"""Pauses: a person said that nothing more may be sent, by a run, over a connection, or at all."""
+"""Pauses: nothing more may be sent, by a run, over a connection, or at all.
+
+A person says so; or ActiveCampaign refuses a connection, which then waits until that is mended.
+"""
 
 from datetime import datetime
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+"""2: a pause may come from a refusal."""
 MAX_REASON_CHARACTERS: Final = 200
 
 
@@ -17,6 +21,10 @@ class Pause(BaseModel):
     since: datetime
     by: str
     reason: str = Field(default="", max_length=MAX_REASON_CHARACTERS)
+    refused: str = ""
+    """The code of ActiveCampaign's refusal of the connection, if that is why: then it is asked nothing."""
+    refused_key: str | None = None
+    """The mark of the key that was refused: the pause ends by itself once the secret holds another one."""
 
     def told(self) -> str:
         """Since when, by whom and why, to follow "is paused"."""
@@ -37,7 +45,12 @@ class Pauses(BaseModel):
         """The same with one connection paused, or with it going on."""
         others = {name: kept for name, kept in self.connections.items() if name != connection_id}
         paused = {} if pause is None else {connection_id: pause}
-        return self.model_copy(update={"connections": {**others, **paused}})
+        return self.model_copy(update={"schema_number": SCHEMA, "connections": {**others, **paused}})
+
+    def refused(self, connection_id: str) -> Pause | None:
+        """The pause of a connection that ActiveCampaign refuses."""
+        pause = self.connections.get(connection_id)
+        return pause if pause is not None and pause.refused else None
 
     def over(self, connection_id: str) -> str | None:
         """Why nothing is sent over a connection, and what ends that; None where it may be used."""
@@ -45,8 +58,9 @@ class Pauses(BaseModel):
             return f"all sending is paused {self.everything.told()} (`exporter resume --all` ends that)"
         pause = self.connections.get(connection_id)
         if pause is not None:
+            by_itself = "another key there, or " if pause.refused_key else ""
             return (
                 f"connection '{connection_id}' is paused {pause.told()} "
-                f"(`exporter connection resume {connection_id}` ends that)"
+                f"({by_itself}`exporter connection resume {connection_id}` ends that)"
             )
         return None

@@ -5,8 +5,9 @@ from typing import Any
 
 from exporter.domain.configuration import Connection
 from exporter.domain.fields import AccountField, account_field
+from exporter.domain.refusal import refusal
 from exporter.domain.verdict import Verdict, VerdictKind
-from exporter.errors import RetryLaterError, StopRunError
+from exporter.errors import RetryLaterError
 from exporter.steps.accounts import Account
 from exporter.steps.ports import Destination
 
@@ -31,11 +32,13 @@ class AccountReader:
     async def read(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
         """The resource; a Verdict for what a person has to mend. Raises RetryLaterError for the rest."""
         last: Verdict | None = None
+        busy = False
         for _ in range(TRIES):
             (moment,) = await self.account.reserve_general(1)
             near_seconds = max(NEAR_SECONDS, 2 * self.account.pace.busy_general_gap_seconds)
             if moment - self.account.now() > near_seconds:
                 await self.account.return_general((moment,))
+                busy = True
                 break
             await self.account.wait_until(moment)
             answer = await self.destination.get(path, parameters)
@@ -59,6 +62,8 @@ class AccountReader:
         said = f"{host} does not answer as ActiveCampaign should" + (f" ({last.detail})" if last else "")
         if last is None and held:  # nothing was asked: the account waits
             said = f"{held} ({host})"
+        elif last is None and busy:
+            raise RetryLaterError(f"other requests to {host} go first")
         raise RetryLaterError(
             f"{said}; if this lasts, check the host of connection '{self.connection.id}' and that this app "
             "may reach it"
@@ -68,33 +73,8 @@ class AccountReader:
         """The resource. Raises StopRunError for what a person has to mend, RetryLaterError for the rest."""
         answer = await self.read(path, parameters)
         if isinstance(answer, Verdict):
-            raise self.refuse(answer)
+            raise refusal(self.connection, answer)
         return answer
-
-    def refuse(self, verdict: Verdict) -> StopRunError:
-        """The error for an answer that a person has to mend."""
-        name = self.connection.id
-        match verdict.kind:
-            case VerdictKind.DENIED:
-                return StopRunError(
-                    "key_refused",
-                    f"ActiveCampaign refuses the key of connection '{name}' ({verdict.detail}): check that "
-                    f"secret '{self.connection.secret}' holds the key of {self.connection.host} "
-                    "(Settings > Developer) and that its user may see the list",
-                )
-            case VerdictKind.UNPAID:
-                return StopRunError(
-                    "account_unpaid",
-                    f"ActiveCampaign refuses account {self.connection.host} for its payment or contract: "
-                    "settle that there, then drop the segment again",
-                )
-            case VerdictKind.MISSING:
-                return StopRunError(
-                    "host_wrong",
-                    f"{self.connection.host} answers, but not as ActiveCampaign does: check the host of "
-                    f"connection '{name}' (Settings > Developer > API URL)",
-                )
-        return StopRunError("refused", f"ActiveCampaign refuses the request: {verdict.detail}")
 
 
 async def read_fields(reader: AccountReader) -> list[AccountField]:

@@ -57,10 +57,23 @@ async def pause_connection(connection_id: str, pause: Pause, ports: Ports) -> No
     """Let no run send over a connection until it is resumed."""
     await ports.pauses.update(
         lambda pauses: (
-            pauses if connection_id in pauses.connections else pauses.with_connection(connection_id, pause)
+            pauses
+            if _paused_by_a_person(pauses.connections.get(connection_id))
+            else pauses.with_connection(
+                connection_id,
+                pause.model_copy(update={"refused": _refusal_of(pauses.connections.get(connection_id))}),
+            )
         )
     )
     ports.telemetry.event(Event.SENDING_PAUSED, connection=connection_id, why="connection")
+
+
+def _refusal_of(pause: Pause | None) -> str:
+    return pause.refused if pause is not None else ""
+
+
+def _paused_by_a_person(pause: Pause | None) -> bool:
+    return pause is not None and pause.refused_key is None
 
 
 async def resume_connection(connection_id: str, ports: Ports) -> int:

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from exporter.domain.budget import Slots
-from exporter.domain.configuration import Export
+from exporter.domain.configuration import Connection, Export
 from exporter.domain.progress import Item, RunProgress
 from exporter.domain.run import PlanRecord, Run, RunState
-from exporter.errors import ConfigurationError, RetryLaterError, StopRunError
+from exporter.errors import ConfigurationError, RefusedConnectionError, RetryLaterError, StopRunError
 from exporter.steps.accounts import Account, open_account
 from exporter.steps.events import Event
 from exporter.steps.lot import MAX_WITHOUT_RECEIPT, Lot, LotItem
 from exporter.steps.messages import ChunkMessage, Queue, ReceiptsMessage, ReservedSlots
 from exporter.steps.ports import Claim, Destination, Ports
 from exporter.steps.preflight import resolve_mapping
+from exporter.steps.refusals import pause_refused, present_connection
 from exporter.steps.run_progress import read_progress
 from exporter.steps.stop import give_way, note_waiting, stop_run
 
@@ -81,22 +82,26 @@ async def deliver(message: ChunkMessage, ports: Ports) -> None:
     """Send what is left of a chunk, and of those after it as far as slots and time allow."""
     started_at = ports.clock.monotonic()
     run = await ports.runs.load(message.run_id)
-    if run is None or run.state.final or run.export is None or run.connection is None:
+    connection = await present_connection(run, ports) if run is not None else None
+    if run is None or run.state.final or run.export is None or connection is None:
         return
     record = await ports.plans.record(run.run_id)
     if record is None:
         return
-    account = await open_account(run.connection, ports)
+    account = await open_account(connection, ports)
     slots = message.slots.to_slots() if message.slots else None
     if not await _may_send(run, ports):  # whoever resumes the run puts its message anew
         if slots:
             await account.return_slots(slots)
         return
     try:
-        await _look_again(run, record, run.export, ports)
-        async with ports.destinations.open(run.connection) as destination:
-            delivery = _Delivery(run, run.export, record, account, destination, ports, started_at)
-            await delivery.go(message.chunk, slots)
+        async with ports.destinations.open(connection) as destination:
+            delivery = _Delivery(run, run.export, connection, record, account, destination, ports, started_at)
+            try:
+                await _look_again(delivery, slots)
+                await delivery.go(message.chunk, slots)
+            except RefusedConnectionError as error:
+                await pause_refused(connection, error, destination.key_mark, ports)
     except StopRunError as error:
         await stop_run(run.run_id, error, ports)
     except (ConfigurationError, RetryLaterError) as error:  # the key, or the account, is not to be had now
@@ -109,14 +114,23 @@ async def _may_send(run: Run, ports: Ports) -> bool:
     return run.sendable and run.held_by(await ports.pauses.load()) is None
 
 
-async def _look_again(run: Run, record: PlanRecord, export: Export, ports: Ports) -> None:
-    """Before the first body of a plan that has become old: are key, list and fields still there?"""
-    planned_at = run.planned_at
-    if planned_at is None or ports.clock.now() - planned_at < STALE_PLAN or run.connection is None:
+async def _look_again(delivery: "_Delivery", slots: Slots | None) -> None:
+    """Before the first body of a plan that has become old: are key, list and fields still there?
+
+    Raises StopRunError where they are not; then the slots are given back.
+    """
+    run, ports = delivery.run, delivery.ports
+    if run.planned_at is None or ports.clock.now() - run.planned_at < STALE_PLAN:
         return
-    sent_at = (await read_progress(run, record, ports)).last_sent_at
-    if sent_at <= run.tries_since:
-        await resolve_mapping(export, run.connection, ports)
+    sent_at = (await read_progress(run, delivery.record, ports)).last_sent_at
+    if sent_at > run.tries_since:
+        return
+    try:
+        await resolve_mapping(delivery.export, delivery.connection, ports)
+    except StopRunError:
+        if slots:
+            await delivery.account.return_slots(slots)
+        raise
 
 
 @dataclass(slots=True)
@@ -125,6 +139,7 @@ class _Delivery:
 
     run: Run
     export: Export
+    connection: Connection
     record: PlanRecord
     account: Account
     destination: Destination
@@ -247,6 +262,7 @@ class _Delivery:
         chunk = await self.ports.plans.chunk(self.run.run_id, self.record.epoch, work.chunk)
         lot = Lot(
             run=self.run,
+            connection=self.connection,
             chunk=chunk,
             epoch=claim.epoch,
             account=self.account,

@@ -17,8 +17,10 @@ import orjson
 
 from exporter.domain.budget import Slots
 from exporter.domain.chunk import Chunk
+from exporter.domain.configuration import Connection
 from exporter.domain.facts import Mask, Receipt, SendResult, Tally, positions_of, whole
 from exporter.domain.progress import Item
+from exporter.domain.refusal import refusal
 from exporter.domain.run import Run
 from exporter.domain.verdict import Verdict, VerdictKind
 from exporter.errors import StopRunError
@@ -58,6 +60,7 @@ class Lot:
     """One sending of bodies under one claim; its fields tell afterwards how it went."""
 
     run: Run
+    connection: Connection
     chunk: Chunk
     epoch: int
     account: Account
@@ -77,7 +80,7 @@ class Lot:
     late_seconds: float = 0.0
     """By how much the last request missed its moment."""
     stop_error: StopRunError | None = None
-    """Why the whole run must stop."""
+    """Why the whole run must stop, or its connection pause."""
     withdrawn: bool = False
     """The run was stopped or paused from outside: no message may follow."""
 
@@ -258,7 +261,7 @@ class Lot:
             case VerdictKind.REKEYED:
                 self._halted = True
             case _:
-                self.stop_error = self._refusal(verdict)
+                self.stop_error = self.stop_error or refusal(self.connection, verdict)
         return None
 
     async def _pause(self, verdict: Verdict) -> None:
@@ -288,30 +291,6 @@ class Lot:
             named=named,
             detail=detail,
         )
-
-    def _refusal(self, verdict: Verdict) -> StopRunError:
-        """The error that stops the run."""
-        name = self.run.connection.id if self.run.connection else ""
-        match verdict.kind:
-            case VerdictKind.DENIED:
-                return StopRunError(
-                    "key_refused",
-                    f"ActiveCampaign refused the key of connection '{name}' in the middle of the run "
-                    f"({verdict.detail}): put a valid key into the secret, then {self._way_back}",
-                )
-            case VerdictKind.UNPAID:
-                return StopRunError(
-                    "account_unpaid",
-                    f"ActiveCampaign refused the import for payment or contract reasons ({verdict.detail}): "
-                    f"settle that there, then {self._way_back}",
-                )
-        return StopRunError(
-            "host_wrong", f"the bulk importer is not there ({verdict.detail}): check the connection's host"
-        )
-
-    @property
-    def _way_back(self) -> str:
-        return f"`exporter run redrive {self.run.short_id}` sends the rest"
 
     def _log(self, event: Event, item: Item, verdict: Verdict) -> None:
         self.ports.telemetry.event(

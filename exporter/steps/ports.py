@@ -271,6 +271,10 @@ class SignsOfLife(Protocol):
 class Destination(Protocol):
     """One ActiveCampaign account, seen through one connection. Nothing here paces itself or tries again."""
 
+    @property
+    def key_mark(self) -> str:
+        """Tells the key in use from any other, without giving it away."""
+
     async def send_bulk(self, contacts: bytes, *, automations: bool) -> Verdict:
         """Post one body; `contacts` is the JSON array."""
 
@@ -286,6 +290,12 @@ class Destinations(Protocol):
 
     def open(self, connection: Connection) -> AbstractAsyncContextManager[Destination]:
         """The destination of a connection. Raises ConfigurationError when its key can't be read."""
+
+    async def key_mark(self, connection: Connection) -> str:
+        """The mark of the key that the connection's secret holds now, read anew.
+
+        Raises ConfigurationError when it can't be read.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from exporter.domain.configuration import Connection, Export
 from exporter.domain.contact import ContactMapping
 from exporter.domain.fields import resolve_fields
+from exporter.domain.refusal import list_denied, list_missing, refusal
 from exporter.domain.verdict import Verdict, VerdictKind
 from exporter.errors import ConfigurationError, RetryLaterError, StopRunError
 from exporter.steps.account_reader import AccountReader, object_of, read_fields
@@ -35,7 +36,7 @@ async def check_account(connection: Connection, list_id: str | None, ports: Port
         try:
             async with asyncio.timeout(CHECK_SECONDS):
                 user = await _user(reader)
-                return AccountCheck(user, await _list_name(reader, list_id) if list_id else None)
+                return AccountCheck(user, await list_name(reader, list_id) if list_id else None)
         except TimeoutError:
             raise RetryLaterError(
                 f"{connection.host} did not answer within {CHECK_SECONDS:.0f} s: check the host of "
@@ -56,7 +57,7 @@ async def resolve_mapping(
         async with ports.destinations.open(connection) as destination:
             reader = AccountReader(destination, account, connection, holds_account)
             await _user(reader)
-            await _list_name(reader, export.list_id)
+            await list_name(reader, export.list_id)
             fields = await read_fields(reader) if export.mapping.fields else []
     except ConfigurationError as error:
         raise StopRunError("key_unreadable", str(error)) from error
@@ -84,25 +85,21 @@ async def _user(reader: AccountReader) -> str:
     """The ActiveCampaign user behind the key."""
     user = (await reader.need("users/me")).get("user")
     if not isinstance(user, dict):
-        raise reader.refuse(Verdict(VerdictKind.MISSING))
+        raise refusal(reader.connection, Verdict(VerdictKind.MISSING, "no user behind the key"))
     return str(user.get("username") or user.get("id") or "")
 
 
-async def _list_name(reader: AccountReader, list_id: str) -> str:
-    """The list's name."""
+async def list_name(reader: AccountReader, list_id: str) -> str:
+    """The list's name.
+
+    Raises RefusedConnectionError where the list is gone or may not be used, RetryLaterError where nobody
+    can tell. The importer takes contacts for a list that is not there, and leaves them without it.
+    """
     answer = await reader.read(f"lists/{list_id}")
     if isinstance(answer, dict):
         return str(object_of(answer.get("list")).get("name") or "")
     if answer.kind is VerdictKind.MISSING:
-        raise StopRunError(
-            "list_missing",
-            f"list {list_id} does not exist in account {reader.connection.host}: correct list_id "
-            "(the number in the list's address in ActiveCampaign)",
-        )
+        raise list_missing(reader.connection, list_id)
     if answer.kind is VerdictKind.DENIED:
-        raise StopRunError(
-            "list_denied",
-            f"the key of connection '{reader.connection.id}' may not use list {list_id}: let its user's "
-            "group manage that list in ActiveCampaign (Settings > Users and Groups)",
-        )
-    raise reader.refuse(answer)
+        raise list_denied(reader.connection, list_id)
+    raise refusal(reader.connection, answer)

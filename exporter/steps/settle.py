@@ -12,15 +12,21 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
+from exporter.domain.configuration import Connection
 from exporter.domain.facts import BatchEnd, Fact, Mask, Outcome, Tally, mask_of, positions_of
+from exporter.domain.pause import Pause
 from exporter.domain.progress import OpenBatch, RunProgress
+from exporter.domain.refusal import refusal
 from exporter.domain.run import PlanRecord, Run
 from exporter.domain.verdict import BatchState, BatchStatus, Verdict, VerdictKind
-from exporter.errors import ConfigurationError, RetryLaterError, StopRunError
+from exporter.errors import ConfigurationError, RefusedConnectionError, RetryLaterError, StopRunError
+from exporter.steps.account_reader import AccountReader
 from exporter.steps.accounts import Account, open_account
 from exporter.steps.events import Event
 from exporter.steps.messages import ChunkMessage, Queue, ReceiptsMessage, SettlementMessage
 from exporter.steps.ports import Destination, Ports
+from exporter.steps.preflight import list_name
+from exporter.steps.refusals import LIST_CODES, pause_refused, present_connection
 from exporter.steps.run_progress import read_progress
 from exporter.steps.stop import note_waiting, stop_run
 
@@ -57,21 +63,37 @@ _ENDS = {
 async def settle(message: SettlementMessage, ports: Ports) -> None:
     """Run one settlement turn of a run, if it is this turn's time."""
     run = await _take_turn(message, ports)
-    if run is None or run.connection is None:
+    connection = await present_connection(run, ports) if run is not None else None
+    if run is None or connection is None:
         return
     record = await ports.plans.record(run.run_id)
     if record is None:
         return
-    turn = _Turn(run, record, await open_account(run.connection, ports), message.turn, ports)
+    turn = _Turn(run, connection, record, await open_account(connection, ports), message.turn, ports)
     progress = await read_progress(run, record, ports)
-    try:
-        async with ports.destinations.open(run.connection) as destination:
-            delay = await turn.ask(progress.open_batches(), destination)
-    except ConfigurationError as error:  # the key can't be read just now
-        delay, turn.waiting_for = PATIENCE_SECONDS, str(error)
+    refused = (await ports.pauses.load()).refused(connection.id)
+    if refused is not None:
+        delay = turn.leave_alone(progress.open_batches(), refused)
+    else:
+        delay = await _ask(turn, progress.open_batches())
     await turn.write()
     progress = await read_progress(run, record, ports)
     await turn.go_on(progress, delay)
+
+
+async def _ask(turn: "_Turn", batches: list[OpenBatch]) -> float:
+    """Let a turn ask; returns the seconds until the next one makes sense."""
+    try:
+        async with turn.ports.destinations.open(turn.connection) as destination:
+            delay = await turn.ask(batches, destination)
+            refusal_met = await turn.check_connection(destination)
+            if refusal_met is not None:
+                await pause_refused(turn.connection, refusal_met, destination.key_mark, turn.ports)
+                return SHORTEST_IDLE_SECONDS
+            return delay
+    except ConfigurationError as error:  # the key can't be read just now
+        turn.waiting_for = str(error)
+        return PATIENCE_SECONDS
 
 
 def _seconds(moment: datetime | None) -> float:
@@ -87,14 +109,14 @@ def _is_final(answer: BatchStatus | Verdict) -> bool:
 async def _take_turn(message: SettlementMessage, ports: Ports) -> Run | None:
     """Swap the turn number; None when another message had this turn."""
     taken = False
-    overdue_at = ports.clock.now() + timedelta(seconds=TURN_SECONDS)
+    taken_at = ports.clock.now()
 
     def change(run: Run) -> Run:
         nonlocal taken
         taken = run.settle_turn == message.turn and not run.state.final
         if not taken:
             return run
-        return run.model_copy(update={"settle_turn": message.turn + 1, "next_check_at": overdue_at})
+        return run.model_copy(update={"settle_turn": message.turn + 1, "next_check_at": taken_at})
 
     run = await ports.runs.update(message.run_id, change)
     return run if taken else None
@@ -105,6 +127,7 @@ class _Turn:
     """One settlement turn and what it learns."""
 
     run: Run
+    connection: Connection
     record: PlanRecord
     account: Account
     number: int
@@ -120,9 +143,14 @@ class _Turn:
     """The last moment that was reserved for a question."""
     _unanswered: set[str] = field(default_factory=set)
     _ask_again_at: dict[str, float] = field(default_factory=dict)
+    _oldest_at: float = 0.0
+    """When the oldest open batch was accepted."""
+    _denied: bool = False
+    """Whether a question was answered as for a refused key or account."""
 
     async def ask(self, batches: list[OpenBatch], destination: Destination) -> float:
         """Ask for final states, oldest batch first; returns the seconds until the next turn makes sense."""
+        self._oldest_at = batches[0].accepted_at if batches else 0.0
         usual = await self.account.usual_settle_seconds()
         ends_at = self.ports.clock.monotonic() + TURN_SECONDS
         waiting = self._worth_asking(batches, usual)
@@ -150,6 +178,46 @@ class _Turn:
                 if batch.batch_id not in settled and not self._set_aside(batch, usual)
             ]
         return min(LONGEST_IDLE_SECONDS, max(usual, SHORTEST_IDLE_SECONDS))
+
+    def leave_alone(self, batches: list[OpenBatch], refused: Pause) -> float:
+        """Ask nothing while ActiveCampaign refuses the connection; what is too old for an answer is given up.
+
+        Who was accepted may have missed a list that is gone, and is sent again once the connection goes on.
+        Returns the seconds until the next turn makes sense.
+        """
+        self.waiting_for = f"connection '{self.connection.id}' is paused {refused.told()}"
+        for batch in batches:
+            if refused.refused in LIST_CODES:
+                self._end(batch, BatchEnd.FAILED)
+            elif self.account.now() - batch.accepted_at > UNSETTLED_SECONDS:
+                self._end(batch, BatchEnd.UNSETTLED)
+        return PATIENCE_SECONDS
+
+    async def check_connection(self, destination: Destination) -> RefusedConnectionError | None:
+        """After the questions: whether the key is refused, and whether the list is still there.
+
+        The importer completes batches for a list that is gone, and nobody joins it. So a completed batch
+        counts only once the list was seen after it; one that can't be told yet is asked about again.
+        """
+        reader = AccountReader(destination, self.account, self.connection)
+        try:
+            if self._denied and isinstance(answer := await reader.read("users/me"), Verdict):
+                raise refusal(self.connection, answer)
+            if any(outcome.end is BatchEnd.COMPLETED for outcome in self._outcomes) and self.run.export:
+                await list_name(reader, self.run.export.list_id)
+        except RefusedConnectionError as error:
+            self._withdraw_completed()
+            self.waiting_for = str(error)
+            return error
+        except (RetryLaterError, StopRunError) as error:
+            if self.account.now() - self._oldest_at < UNSETTLED_SECONDS:  # nobody waits longer than a day
+                self._withdraw_completed()
+                self.waiting_for = str(error)
+        return None
+
+    def _withdraw_completed(self) -> None:
+        """Leave completed batches open for a later turn."""
+        self._outcomes = [outcome for outcome in self._outcomes if outcome.end is not BatchEnd.COMPLETED]
 
     def _worth_asking(self, batches: list[OpenBatch], usual: float) -> list[OpenBatch]:
         """The batches without those that an earlier turn found late and not final, unless it is time again.
@@ -331,11 +399,12 @@ class _Turn:
             await self.account.note_outage(verdict)
             self.waiting_for = f"ActiveCampaign does not answer as it should: {verdict.detail}"
         else:
+            self._denied = verdict.kind in {VerdictKind.DENIED, VerdictKind.UNPAID}
             self.waiting_for = f"ActiveCampaign refuses to tell what became of the batches: {verdict.detail}"
 
     async def write(self) -> None:
         """Write what the turn learnt."""
-        if self._asked:
+        if self._asked or self._outcomes:
             name = f"outcomes-{self.number:06d}"
             tally = Tally(name, status=self._asked, throttled=self._throttled)
             facts: list[Fact] = [*self._outcomes, tally]

@@ -1,4 +1,4 @@
-"""The sweep: each minute, what has stalled is put anew, and drops that nobody announced are found.
+"""The sweep: twice a minute, what has stalled is put anew, and drops that nobody announced are found.
 
 A process that dies hides its queue message for ten minutes; the sweep does not wait for that.
 """
@@ -20,6 +20,7 @@ from exporter.steps.messages import (
 )
 from exporter.steps.ports import Ports
 from exporter.steps.receive import receive
+from exporter.steps.refusals import lift_refusals
 from exporter.steps.run_progress import read_progress
 
 STALLED = timedelta(seconds=90)
@@ -31,6 +32,8 @@ async def sweep(ports: Ports) -> None:
     """Look at every open run and at the newest drop of every segment."""
     await ports.signs.beat()
     pauses = await ports.pauses.load()
+    if await lift_refusals(pauses, ports):
+        pauses = await ports.pauses.load()
     async for run in ports.runs.open():
         await _look_after(run, ports, paused=run.held_by(pauses) is not None)
     for blob in await _unannounced(ports):

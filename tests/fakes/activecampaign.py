@@ -25,6 +25,7 @@ from tests.fakes.storage import Process
 BULK_PER_MINUTE: Final = 100
 SINGLE_PER_MINUTE: Final = 20
 PER_SECOND: Final = 5
+FIRST_KEY: Final = "first-key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,8 @@ class FakeActiveCampaign:
     question: Callable[[str], Answer | None] = lambda batch_id: None
     """An answer to a status question other than the usual one."""
     key_refused: bool = False
+    refused_keys: set[str] = field(default_factory=set)
+    """Keys that were revoked; `key_refused` refuses whatever key comes."""
     lists: dict[str, str] = field(default_factory=lambda: {"5": "Customers"})
     fields: list[dict[str, str]] = field(default_factory=list)
 
@@ -130,7 +133,7 @@ class FakeActiveCampaign:
         """Accepted requests beyond the first of each body."""
         return sum(count - 1 for count in self.accepted_bodies.values())
 
-    async def take_bulk(self, contacts: bytes, *, automations: bool) -> Answer:
+    async def take_bulk(self, contacts: bytes, *, automations: bool, key: str = "") -> Answer:
         """A request arrives, is judged, and its answer travels back. Raises LostAnswerError."""
         await self._travel()
         request = Request(
@@ -146,12 +149,12 @@ class FakeActiveCampaign:
             self.throttled_count += 1
             reply = throttle()
         else:
-            reply = self._serve(request)
+            reply = self._serve(request, key)
         await self.clock.sleep(self.chance.uniform(*self.answer_seconds))
         return reply
 
-    def _serve(self, request: Request) -> Answer:
-        if self.key_refused:
+    def _serve(self, request: Request, key: str) -> Answer:
+        if self._denies(key):
             return answer(403, {"message": "You do not have permission."})
         try:
             mood = self.mood(request)
@@ -166,6 +169,9 @@ class FakeActiveCampaign:
             return self._refuse(bad, len(request.contacts))
         batch_id = self._accept(request)
         return answer(200, {"success": 1, "queued_contacts": len(request.contacts), "batchId": batch_id})
+
+    def _denies(self, key: str) -> bool:
+        return self.key_refused or key in self.refused_keys
 
     def _refuse(self, bad: list[int], count: int) -> Answer:
         match self.naming:
@@ -221,14 +227,14 @@ class FakeActiveCampaign:
             or (len(request.contacts) == 1 and len(recent_singles) >= SINGLE_PER_MINUTE)
         )
 
-    async def tell(self, batch_id: str) -> Answer:
+    async def tell(self, batch_id: str, key: str = "") -> Answer:
         """The state of a batch."""
         await self._arrive()
         self.questions.append((self.clock.monotonic(), batch_id))
         special = self.question(batch_id)
         if special is not None:
             return special
-        if self.key_refused:
+        if self._denies(key):
             return answer(403, {"message": "You do not have permission."})
         batch = self._batches.get(batch_id)
         if batch is None or batch.ends == "lost":
@@ -238,10 +244,10 @@ class FakeActiveCampaign:
         failures = [address.upper() for address in batch.request.addresses if address in self.failing]
         return answer(200, {"status": batch.ends, "success": [], "failure": failures})
 
-    async def show(self, path: str, parameters: dict[str, str] | None) -> Answer:
+    async def show(self, path: str, parameters: dict[str, str] | None, key: str = "") -> Answer:
         """Another resource."""
         await self._arrive()
-        if self.key_refused:
+        if self._denies(key):
             return answer(403, {"message": "You do not have permission."})
         if path == "users/me":
             return answer(200, {"user": {"id": "1", "username": "ann"}})
@@ -271,20 +277,33 @@ class FakeDestination:
 
     account: FakeActiveCampaign
     process: Process
+    read_key: Callable[[], str]
+    key_mark: str = ""
+    """The key stands for its own mark."""
+
+    def __post_init__(self) -> None:
+        self.key_mark = self.read_key()
 
     async def send_bulk(self, contacts: bytes, *, automations: bool) -> Verdict:
         try:
-            reply = await self.account.take_bulk(contacts, automations=automations)
+            reply = await self.account.take_bulk(contacts, automations=automations, key=self.key_mark)
         except LostAnswerError:
             await self.account.clock.sleep(2.0)
             return Verdict(VerdictKind.UNKNOWN, "the answer got lost (TimeoutError)")
-        return classify_bulk(reply, self.account.clock.now())
+        return self._rekeyed(reply) or classify_bulk(reply, self.account.clock.now())
 
     async def batch_status(self, batch_id: str) -> BatchStatus | Verdict:
-        return classify_info(await self.account.tell(batch_id), self.account.clock.now())
+        reply = await self.account.tell(batch_id, self.key_mark)
+        return self._rekeyed(reply) or classify_info(reply, self.account.clock.now())
 
     async def get(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
-        return classify_resource(await self.account.show(path, parameters), self.account.clock.now())
+        reply = await self.account.show(path, parameters, self.key_mark)
+        return self._rekeyed(reply) or classify_resource(reply, self.account.clock.now())
+
+    def _rekeyed(self, reply: Answer) -> Verdict | None:
+        """Whether the secret holds another key by now than the one that was refused."""
+        known, self.key_mark = self.key_mark, self.read_key() if reply.status == 403 else self.key_mark
+        return Verdict(VerdictKind.REKEYED) if self.key_mark != known else None
 
 
 @dataclass(slots=True)
@@ -295,9 +314,20 @@ class FakeDestinations:
     accounts: dict[str, FakeActiveCampaign]
     unreadable_secrets: set[str]
     """Names of secrets that can't be read just now; shared by all processes."""
+    keys: dict[str, str]
+    """What secrets hold, by name, other than the first key; shared by all processes."""
 
     @asynccontextmanager
     async def open(self, connection: Connection) -> AsyncIterator[FakeDestination]:
+        self._read_key(connection)
+        yield FakeDestination(
+            self.accounts[connection.host], self.process, lambda: self._read_key(connection)
+        )
+
+    async def key_mark(self, connection: Connection) -> str:
+        return self._read_key(connection)
+
+    def _read_key(self, connection: Connection) -> str:
         if connection.secret in self.unreadable_secrets:
             raise ConfigurationError(f"secret '{connection.secret}' can't be read")
-        yield FakeDestination(self.accounts[connection.host], self.process)
+        return self.keys.get(connection.secret, FIRST_KEY)

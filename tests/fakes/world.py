@@ -58,7 +58,7 @@ from tests.fakes.watermarks import FakeWatermarkStore
 HIDDEN_AFTER_DEATH_SECONDS: Final = 600.0
 HIDDEN_AFTER_ERROR_SECONDS: Final = 30.0
 MAX_DEQUEUE_COUNT: Final = 5
-SWEEP_SECONDS: Final = 60.0
+SWEEP_SECONDS: Final = 30.0
 
 
 @dataclass(eq=False)
@@ -87,6 +87,8 @@ class World:
         self.planned_rejects: dict[tuple[str, int], list[Reject]] = {}
         self.accounts: dict[str, FakeActiveCampaign] = {}
         self.unreadable_secrets: set[str] = set()
+        self.keys: dict[str, str] = {}
+        """What secrets hold, by name, once their first key was replaced."""
         self.errors: list[BaseException] = []
         """What handlers raised, other than dying."""
         self.slowest_poll_seconds = 2.0
@@ -227,7 +229,7 @@ class World:
             queue=FakeWorkQueue(process, self.queues),
             reports=FakeReportStore(process),
             signs=self.signs,
-            destinations=FakeDestinations(process, self.accounts, self.unreadable_secrets),
+            destinations=FakeDestinations(process, self.accounts, self.unreadable_secrets, self.keys),
         )
         worker = Worker(process, ports)
         process.on_death.append(lambda: self._bury_worker(worker))

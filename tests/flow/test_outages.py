@@ -133,28 +133,6 @@ async def test_a_body_whose_answers_are_always_lost_is_given_up_after_six_tries(
     world.check_promises()
 
 
-@pytest.mark.parametrize(
-    ("status", "code"), [(401, "key_refused"), (403, "key_refused"), (402, "account_unpaid")]
-)
-@pytest.mark.usefixtures("two_contacts_a_body")
-async def test_a_refusal_of_the_account_stops_the_run_and_what_arrived_is_counted(
-    status: int, code: str
-) -> None:
-    world, account = await a_world()
-    account.mood = lambda request: answer(status, {"message": "No."}) if request.number >= 40 else None
-
-    await world.drop(addresses(200))
-    await world.until_quiet()
-
-    report = world.report()
-    assert report.state is RunState.PARTLY_FAILED
-    assert report.error is not None
-    assert report.error.code == code
-    assert (report.counts.delivered, report.counts.undelivered) == (80, 120)
-    assert len(account.requests) <= 44
-    world.check_promises()
-
-
 async def test_a_key_that_is_refused_before_the_first_body_fails_the_run() -> None:
     world, account = await a_world()
     account.key_refused = True
@@ -259,20 +237,3 @@ async def test_a_key_that_can_not_be_read_for_ten_minutes_only_delays_the_run() 
     await world.until_quiet()
 
     check_all_arrived(world, 60)
-
-
-@pytest.mark.usefixtures("two_contacts_a_body")
-async def test_a_key_that_is_refused_while_batches_settle_is_asked_with_rarely() -> None:
-    world, account = await a_world()
-    account.settle_seconds = 60.0
-    await world.drop(addresses(20))
-    await world.until_quiet(until=30.0)
-
-    account.key_refused = True
-    await world.until_quiet(until=3630.0)
-    assert len(account.questions) < 120
-    assert world.run().waiting_for is not None
-    account.key_refused = False
-    await world.until_quiet()
-
-    check_all_arrived(world, 20)

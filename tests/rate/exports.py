@@ -13,6 +13,7 @@ from typing import cast
 
 from exporter.adapters.claims import SKEW
 from exporter.domain.budget import Slots
+from exporter.domain.configuration import Connection
 from exporter.domain.facts import Outcome
 from exporter.domain.progress import OpenBatch
 from exporter.domain.run import PlanRecord, Run
@@ -310,8 +311,12 @@ class Lot:
             await self._site.settlements.send(partial(settle, self._site, self._export, 1), delay)
 
 
-NEVER_LATE = cast("Run", SimpleNamespace(late_asked_at=None, late_asked_through=None))
+NEVER_LATE = cast(
+    "Run",
+    SimpleNamespace(late_asked_at=None, late_asked_through=None, export=SimpleNamespace(list_id="5")),
+)
 """All that a turn asks its run: here no batch takes so much longer than usual that it is set aside."""
+CONNECTION = cast("Connection", SimpleNamespace(id="acme", host="acme.api-us1.com"))
 NO_PLAN = cast("PlanRecord", None)
 """A turn looks into the plan only for contacts that ActiveCampaign lists as failures: here there are none."""
 
@@ -324,9 +329,11 @@ async def settle(site: Site, export: Export, number: int, worker: Worker) -> Non
         return
     export.settle_turn += 1
     await site.storage.operate(5)  # plan record, connections, facts
-    turn = _Turn(NEVER_LATE, NO_PLAN, account, number, account.ports)
+    turn = _Turn(NEVER_LATE, CONNECTION, NO_PLAN, account, number, account.ports)
     batches = sorted(export.open_batches.values(), key=lambda batch: (batch.accepted_at, batch.batch_id))
-    delay = await turn.ask(batches, cast("Destination", site.activecampaign))
+    destination = cast("Destination", site.activecampaign)
+    delay = await turn.ask(batches, destination)
+    await turn.check_connection(destination)
     outcomes: list[Outcome] = turn._outcomes
     if outcomes:
         await site.storage.operate()

@@ -96,6 +96,12 @@ class ActiveCampaign:
         await sleep(self._chance.uniform(*self._answer_seconds))
         return BatchStatus(BatchState.COMPLETED if now >= self._final_at[batch_id] else BatchState.ACTIVE)
 
+    async def get(self, _: str, __: dict[str, str] | None) -> dict[str, object]:
+        """Whether the list is still there."""
+        self.second.take(self._loop.now, late=await self._travel())
+        await sleep(self._chance.uniform(*self._answer_seconds))
+        return {"list": {"name": "Customers"}}
+
     async def _travel(self) -> bool:
         """The way there; returns whether it took much longer than usual."""
         started_at = self._loop.now

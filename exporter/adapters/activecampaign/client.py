@@ -1,5 +1,6 @@
 """Sends requests to ActiveCampaign and hands their answers to the table of verdicts."""
 
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -51,6 +52,18 @@ class AiohttpDestinations:
             self._clock,
         )
 
+    async def key_mark(self, connection: Connection) -> str:
+        """The mark of the key that the connection's secret holds now, read anew.
+
+        Raises ConfigurationError when it can't be read.
+        """
+        return _mark_of((await self._secrets.get(connection.secret, fresh=True)).get_secret_value())
+
+
+def _mark_of(key: str) -> str:
+    """A digest that tells keys apart; a key is long and made by chance, so nobody finds it from that."""
+    return hashlib.sha256(f"exporter key mark {key}".encode()).hexdigest()[:16]
+
 
 @asynccontextmanager
 async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
@@ -85,6 +98,11 @@ class AiohttpDestination:
         self._key = key
         self._secrets = secrets
         self._clock = clock
+
+    @property
+    def key_mark(self) -> str:
+        """The mark of the key in use."""
+        return _mark_of(self._key)
 
     async def send_bulk(self, contacts: bytes, *, automations: bool) -> Verdict:
         """Post one body to the bulk importer."""
