@@ -1,5 +1,7 @@
 """Binds events to steps; nothing else happens here."""
 
+from functools import partial
+
 import azure.functions as func
 import azurefunctions.extensions.bindings.blob as blob_types
 
@@ -7,16 +9,10 @@ from exporter.bootstrap import AppOfProcess
 from exporter.settings import current_settings
 from exporter.steps.aggregate import aggregate
 from exporter.steps.deliver import deliver
-from exporter.steps.messages import (
-    ChunkMessage,
-    PlanMessage,
-    Queue,
-    ReceiptsMessage,
-    SettlementMessage,
-    parse_message,
-)
+from exporter.steps.handle import handle
+from exporter.steps.messages import Queue
 from exporter.steps.plan import plan
-from exporter.steps.poison import bury
+from exporter.steps.poison import bury, bury_drop
 from exporter.steps.receive import receive
 from exporter.steps.settle import settle
 from exporter.steps.sweep import sweep
@@ -41,28 +37,25 @@ async def on_segment_dropped(dropped: blob_types.BlobClient) -> None:
 async def on_plan_queued(message: func.QueueMessage) -> None:
     """A run is to be planned."""
     ours = await process.get(SETTINGS)
-    await plan(parse_message(PlanMessage, message.get_body().decode()), ours.ports, gate=ours.plan_gate)
+    await handle(Queue.PLANS, message.get_body(), partial(plan, gate=ours.plan_gate), ours.ports)
 
 
 @app.queue_trigger(arg_name="message", queue_name="chunks", connection=STATE)
 async def on_chunk_queued(message: func.QueueMessage) -> None:
     """A chunk is to be sent."""
-    ours = await process.get(SETTINGS)
-    await deliver(parse_message(ChunkMessage, message.get_body().decode()), ours.ports)
+    await handle(Queue.CHUNKS, message.get_body(), deliver, (await process.get(SETTINGS)).ports)
 
 
 @app.queue_trigger(arg_name="message", queue_name="settlements", connection=STATE)
 async def on_settlement_queued(message: func.QueueMessage) -> None:
     """Batches of a run are to be followed up."""
-    ours = await process.get(SETTINGS)
-    await settle(parse_message(SettlementMessage, message.get_body().decode()), ours.ports)
+    await handle(Queue.SETTLEMENTS, message.get_body(), settle, (await process.get(SETTINGS)).ports)
 
 
 @app.queue_trigger(arg_name="message", queue_name="receipts", connection=STATE)
 async def on_receipt_queued(message: func.QueueMessage) -> None:
     """A run may be complete."""
-    ours = await process.get(SETTINGS)
-    await aggregate(parse_message(ReceiptsMessage, message.get_body().decode()), ours.ports)
+    await handle(Queue.RECEIPTS, message.get_body(), aggregate, (await process.get(SETTINGS)).ports)
 
 
 @app.timer_trigger(arg_name="timer", schedule="*/30 * * * * *", use_monitor=True)
@@ -71,25 +64,31 @@ async def sweep_stalled_runs(timer: func.TimerRequest) -> None:
     await sweep((await process.get(SETTINGS)).ports)
 
 
+@app.queue_trigger(arg_name="message", queue_name="webjobs-blobtrigger-poison", connection=LANDING)
+async def on_drop_poisoned(message: func.QueueMessage) -> None:
+    """The platform gave up on the arrival of a blob."""
+    await bury_drop(message.get_body(), (await process.get(SETTINGS)).ports)
+
+
 @app.queue_trigger(arg_name="message", queue_name="plans-poison", connection=STATE)
 async def on_plan_poisoned(message: func.QueueMessage) -> None:
     """The platform gave up on a plan."""
-    await bury(Queue.PLANS, message.get_body().decode(), (await process.get(SETTINGS)).ports)
+    await bury(Queue.PLANS, message.get_body(), (await process.get(SETTINGS)).ports)
 
 
 @app.queue_trigger(arg_name="message", queue_name="chunks-poison", connection=STATE)
 async def on_chunk_poisoned(message: func.QueueMessage) -> None:
     """The platform gave up on a chunk."""
-    await bury(Queue.CHUNKS, message.get_body().decode(), (await process.get(SETTINGS)).ports)
+    await bury(Queue.CHUNKS, message.get_body(), (await process.get(SETTINGS)).ports)
 
 
 @app.queue_trigger(arg_name="message", queue_name="settlements-poison", connection=STATE)
 async def on_settlement_poisoned(message: func.QueueMessage) -> None:
     """The platform gave up on a settlement turn."""
-    await bury(Queue.SETTLEMENTS, message.get_body().decode(), (await process.get(SETTINGS)).ports)
+    await bury(Queue.SETTLEMENTS, message.get_body(), (await process.get(SETTINGS)).ports)
 
 
 @app.queue_trigger(arg_name="message", queue_name="receipts-poison", connection=STATE)
 async def on_receipt_poisoned(message: func.QueueMessage) -> None:
     """The platform gave up on a fold."""
-    await bury(Queue.RECEIPTS, message.get_body().decode(), (await process.get(SETTINGS)).ports)
+    await bury(Queue.RECEIPTS, message.get_body(), (await process.get(SETTINGS)).ports)

@@ -17,13 +17,14 @@ from exporter.adapters.drops import BlobDropStore
 from exporter.adapters.facts import BlobFactStore
 from exporter.adapters.pauses import BlobPauseStore
 from exporter.adapters.plans import BlobPlanStore
+from exporter.adapters.poison import BlobPoisonStore
 from exporter.adapters.queues import StorageWorkQueue
 from exporter.adapters.registry import BlobRegistry
 from exporter.adapters.reports import BlobReportStore
 from exporter.adapters.runs import BlobRunStore
 from exporter.adapters.secrets import SecretReader
 from exporter.adapters.signs import BlobSignsOfLife
-from exporter.adapters.storage import Storage, open_storage
+from exporter.adapters.storage import Storage, is_outage, open_storage
 from exporter.adapters.telemetry import LogTelemetry
 from exporter.adapters.watermarks import BlobWatermarkStore
 from exporter.settings import Settings
@@ -73,9 +74,11 @@ async def open_app(
                 budgets=BlobBudgetStore(documents),
                 watermarks=BlobWatermarkStore(documents),
                 queue=StorageWorkQueue(storage.queues),
+                poison=BlobPoisonStore(documents, clock),
                 reports=BlobReportStore(storage.state),
                 signs=BlobSignsOfLife(storage.state, clock),
                 destinations=AiohttpDestinations(session, secrets, settings.host_policy, clock),
+                is_outage=is_outage,
             ),
             settings,
             storage,

@@ -9,6 +9,7 @@ from azure.storage.blob import ContainerClient
 from azure.storage.blob.aio import ContainerClient as AsyncContainerClient
 
 from exporter.adapters.documents import Documents
+from exporter.adapters.schema import from_bytes, to_bytes
 from exporter.domain.drop import DropRecord, Source
 from exporter.errors import StopRunError
 
@@ -71,12 +72,12 @@ class BlobDropStore:
 
     async def record(self, record: DropRecord) -> bool:
         """Write a drop's record once."""
-        return await self._documents.create(f"drops/{record.version}.json", record.model_dump_json().encode())
+        return await self._documents.create(f"drops/{record.version}.json", to_bytes(record))
 
     async def recorded(self, version: str) -> DropRecord | None:
         """What became of a drop."""
         document = await self._documents.read(f"drops/{version}.json")
-        return DropRecord.model_validate_json(document.data) if document.etag else None
+        return from_bytes(DropRecord, document.data) if document.etag else None
 
     async def put(self, blob: str, blocks: Iterable[bytes]) -> Source:
         """Write a blob into the landing container, as an upstream system would."""

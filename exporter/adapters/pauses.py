@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from exporter.adapters.documents import DocumentBytes, Documents
+from exporter.adapters.schema import from_bytes, to_bytes
 from exporter.domain.pause import Pauses
 
 _NAME: Final = "control/pauses.json"
@@ -27,11 +28,11 @@ class BlobPauseStore:
             nonlocal latest
             before = _decode(document)
             latest = change(before)
-            return latest.model_dump_json().encode() if latest is not before else None
+            return to_bytes(latest) if latest is not before else None
 
         await self._documents.swap(_NAME, swap)
         return latest
 
 
 def _decode(document: DocumentBytes) -> Pauses:
-    return Pauses.model_validate_json(document.data) if document.etag else Pauses()
+    return from_bytes(Pauses, document.data) if document.etag else Pauses()

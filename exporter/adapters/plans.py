@@ -13,6 +13,7 @@ from azure.storage.blob import BlobBlock, BlobClient, ContainerClient
 from azure.storage.blob.aio import ContainerClient as AsyncContainerClient
 
 from exporter.adapters.documents import Documents
+from exporter.adapters.schema import from_bytes, to_bytes
 from exporter.domain.chunk import Chunk, decode_chunk, encode_chunk
 from exporter.domain.reject import Reject, RejectReason
 from exporter.domain.run import PlanRecord
@@ -49,10 +50,8 @@ class BlobPlanStore:
 
     async def finish(self, run_id: str, record: PlanRecord) -> PlanRecord:
         """Write the record once; the one that holds comes back."""
-        data = await self._documents.write_once(
-            f"plans/{run_id}/plan.json", record.model_dump_json().encode()
-        )
-        return PlanRecord.model_validate_json(data)
+        data = await self._documents.write_once(f"plans/{run_id}/plan.json", to_bytes(record))
+        return from_bytes(PlanRecord, data)
 
     async def record(self, run_id: str) -> PlanRecord | None:
         """The plan that holds; it never changes, so it is read once."""
@@ -60,7 +59,7 @@ class BlobPlanStore:
             document = await self._documents.read(f"plans/{run_id}/plan.json")
             if document.etag is None:
                 return None
-            self._records = {run_id: PlanRecord.model_validate_json(document.data)}
+            self._records = {run_id: from_bytes(PlanRecord, document.data)}
         return self._records[run_id]
 
     async def chunk(self, run_id: str, epoch: int, number: int) -> Chunk:

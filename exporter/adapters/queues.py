@@ -20,7 +20,9 @@ class StorageWorkQueue:
 
     async def send(self, queue: Queue, message: Message, *, delay_seconds: float = 0.0) -> None:
         """Put a message; a delay is rounded to whole seconds, towards the earlier one."""
+        await self.put_back(queue, message.to_text(), delay_seconds=delay_seconds)
+
+    async def put_back(self, queue: Queue, text: str, *, delay_seconds: float) -> None:
+        """Put a text that came from a queue anew."""
         delay = min(MAX_DELAY_SECONDS, max(0, math.floor(delay_seconds)))
-        await self._clients[queue].send_message(
-            message.to_text(), visibility_timeout=delay, time_to_live=KEEP_FOR_EVER
-        )
+        await self._clients[queue].send_message(text, visibility_timeout=delay, time_to_live=KEEP_FOR_EVER)

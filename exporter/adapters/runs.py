@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 
 from exporter.adapters.documents import DocumentBytes, Documents
+from exporter.adapters.schema import from_bytes, to_bytes
 from exporter.domain.run import Run
 from exporter.errors import StopRunError
 
@@ -92,8 +93,8 @@ def _name(run_id: str) -> str:
 
 
 def _encode(run: Run) -> bytes:
-    return run.model_dump_json().encode()
+    return to_bytes(run)
 
 
 def _decode(document: DocumentBytes) -> Run:
-    return Run.model_validate_json(document.data)
+    return from_bytes(Run, document.data)

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from azure.core.exceptions import ResourceExistsError
+from azure.core.exceptions import (
+    HttpResponseError,
+    IncompleteReadError,
+    ResourceExistsError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
 from azure.identity import DefaultAzureCredential
 from azure.identity.aio import DefaultAzureCredential as AsyncDefaultAzureCredential
 from azure.storage.blob import BlobServiceClient, ContainerClient
@@ -20,6 +26,7 @@ from exporter.steps.messages import Queue
 
 STATE_CONTAINER = "exporter"
 LANDING_CONTAINER = "segments"
+_FIRST_SERVER_ERROR: Final = 500
 
 # Somebody waits for the answer: one more try after 2 to 4 s. The SDK's own pauses begin at 15 s.
 _IMPATIENT: Final[Mapping[str, Any]] = MappingProxyType(
@@ -52,6 +59,18 @@ class Storage:
     landing: AsyncContainerClient
     blocking_landing: ContainerClient
     queues: QueueServiceClient
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether an error, which the SDK's own tries did not outlast, says that storage does not serve just now.
+
+    503 and 500 are storage's words for slow down and come back
+    (learn.microsoft.com/rest/api/storageservices/blob-service-error-codes).
+    """
+    if isinstance(error, HttpResponseError) and not isinstance(error, IncompleteReadError):
+        status = error.status_code or 0
+        return status in {408, 429} or status >= _FIRST_SERVER_ERROR
+    return isinstance(error, ServiceRequestError | ServiceResponseError | IncompleteReadError | TimeoutError)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 import hashlib
 
 from exporter.adapters.documents import DocumentBytes, Documents
+from exporter.adapters.schema import from_bytes, to_bytes
 from exporter.domain.watermark import Watermark
 
 
@@ -18,10 +19,10 @@ class BlobWatermarkStore:
 
         def swap(document: DocumentBytes) -> bytes | None:
             nonlocal before
-            before = Watermark.model_validate_json(document.data) if document.etag else None
+            before = from_bytes(Watermark, document.data) if document.etag else None
             if before is not None and not mark.newer_than(before):
                 return None
-            return mark.model_dump_json().encode()
+            return to_bytes(mark)
 
         # Segment names come from outside; a path is made of a digest instead.
         digest = hashlib.sha256(segment.encode()).hexdigest()[:32]

@@ -45,7 +45,7 @@ class Pauses(BaseModel):
         """The same with one connection paused, or with it going on."""
         others = {name: kept for name, kept in self.connections.items() if name != connection_id}
         paused = {} if pause is None else {connection_id: pause}
-        return self.model_copy(update={"schema_number": SCHEMA, "connections": {**others, **paused}})
+        return self.model_copy(update={"connections": {**others, **paused}})
 
     def refused(self, connection_id: str) -> Pause | None:
         """The pause of a connection that ActiveCampaign refuses."""

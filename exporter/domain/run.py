@@ -11,7 +11,8 @@ from exporter.domain.configuration import Connection, Export
 from exporter.domain.drop import Source, drop_version
 from exporter.domain.pause import Pause, Pauses
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+"""2: a run may be abandoned."""
 SHORT_ID_DIGITS: Final = 12
 
 
@@ -133,6 +134,8 @@ class Run(_Document):
     planned_at: datetime | None = None
     stopped: RunError | None = None
     """Nothing more is sent; what was accepted is still settled. The first reason stays."""
+    abandoned: bool = False
+    """What was accepted can't be followed to its end: it counts as undelivered."""
     pause: Pause | None = None
     """Nothing is sent until somebody resumes the run; what was accepted is settled meanwhile."""
     redriven_at: datetime | None = None
@@ -228,7 +231,7 @@ class PlanRecord(_Document):
     `bodies[chunk][body]` is a number of contacts.
     """
 
-    schema_number: int = SCHEMA
+    schema_number: int = 1
     epoch: int
     rows: int
     rejected: int

@@ -44,14 +44,14 @@ async def aggregate(message: ReceiptsMessage, ports: Ports) -> None:
             await _complete(run, None, NOTHING_PLANNED, ports)
         return
     progress = await read_progress(run, record, ports)
-    if progress.open_batches() or (progress.chunks_to_send() and run.stopped is None):
+    if _still_open(run, progress) or (progress.chunks_to_send() and run.stopped is None):
         return
     if await _is_being_sent(run, progress, ports):  # its receipts are still to come
         await ports.queue.send(Queue.RECEIPTS, message, delay_seconds=BEING_SENT_SECONDS)
         return
     # Whoever sent until a moment ago wrote receipts before it gave its claim back.
     progress = await read_progress(run, record, ports)
-    if progress.open_batches():
+    if _still_open(run, progress):
         return
     try:
         await ports.reports.write_rejects(run.run_id, _rejects(run, record, progress, ports))
@@ -62,6 +62,18 @@ async def aggregate(message: ReceiptsMessage, ports: Ports) -> None:
         )
         await ports.reports.write_rejects(run.run_id, ports.plans.rejects(run.run_id, record.epoch))
     await _complete(run, record, progress, ports)
+
+
+async def end_unfolded(run_id: str, ports: Ports) -> None:
+    """Complete a stopped run without its facts, which can't be folded: it ends failed, and counts nothing."""
+    run = await ports.runs.load(run_id)
+    if run is not None and run.stopped is not None:
+        await _complete(run, None, NOTHING_PLANNED, ports)
+
+
+def _still_open(run: Run, progress: RunProgress) -> bool:
+    """Whether batches have to be followed to their end before the run is over."""
+    return bool(progress.open_batches()) and not run.abandoned
 
 
 async def _is_being_sent(run: Run, progress: RunProgress, ports: Ports) -> bool:
@@ -181,7 +193,8 @@ def _listed(body: BodyProgress, run: Run) -> list[Refusal]:
     """The contacts of a body that the rejects list: refused, given up, or never sent because of a stop."""
     listed = [*body.refusals, *body.undelivered]
     if run.stopped is not None:
-        told = body.delivered | body.in_flight | sum(1 << refusal.position for refusal in listed)
+        followed = 0 if run.abandoned else body.in_flight
+        told = body.delivered | followed | sum(1 << refusal.position for refusal in listed)
         listed += [
             Refusal(position, RejectReason.UNDELIVERED, run.stopped.code)
             for position in positions_of(whole(body.contact_count) & ~told)

@@ -15,7 +15,7 @@ from exporter.steps.messages import ChunkMessage, PlanMessage, Queue
 from exporter.steps.open_runs import open_runs_beside
 from exporter.steps.ports import Ports
 from exporter.steps.run_progress import read_progress
-from exporter.steps.stop import stop_run
+from exporter.steps.stop import POISONED, stop_run
 
 
 async def cancel_run(run_id: str, by: str, ports: Ports) -> bool:
@@ -138,6 +138,7 @@ async def redrive_run(run_id: str, ports: Ports) -> Run:
                 "connection": connection,
                 "redriven_at": now,
                 "stopped": None,
+                "abandoned": False,
                 "pause": None,
                 "completed_at": None,
                 "report": None,
@@ -173,9 +174,10 @@ async def _first_open_chunk(run: Run, ports: Ports) -> int:
             f"then `exporter export run {run.export_id}`"
         )
     chunks = progress.chunks_to_send()
-    if not chunks:
+    cut_short = run.stopped is not None and run.stopped.code == POISONED
+    if not chunks and not cut_short:
         raise ConfigurationError("nothing is left to send: every contact of the run has its answer")
-    return chunks[0]
+    return chunks[0] if chunks else 0
 
 
 async def _present_connection(run: Run, ports: Ports) -> Connection:

@@ -6,6 +6,7 @@ finds the chunk's slots reserved, its claim held or its work done, and ends.
 """
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -232,6 +233,10 @@ class _Delivery:
             lot, suspects = await self._send(work, slots, claim)
         except StopRunError:  # before the first body
             await self._give_back(slots, claim)
+            raise
+        except Exception:  # the next try must find the chunk free, or it would never count as one
+            with suppress(Exception):
+                await self.ports.claims.release(claim, clean=False)
             raise
         still_ours = await self.ports.claims.release(claim, clean=suspects <= lot.receipted)
         if self._ahead is not None and (lot.withdrawn or lot.stop_error is not None or not still_ours):

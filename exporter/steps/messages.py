@@ -1,14 +1,18 @@
 """What travels on the queues: ids, never people; at most 512 bytes, with a schema number."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated, Final, Literal, TypeVar
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exporter.domain.budget import Slots
-from exporter.errors import ExporterError
+from exporter.errors import ExporterError, RetryLaterError
 
 MAX_MESSAGE_BYTES: Final = 512
+SCHEMA: Final = 1
 
 
 class Queue(StrEnum):
@@ -18,6 +22,10 @@ class Queue(StrEnum):
     CHUNKS = "chunks"
     SETTLEMENTS = "settlements"
     RECEIPTS = "receipts"
+
+
+class NewerMessageError(RetryLaterError):
+    """A message of a newer version of this app: it waits for an instance that runs that version."""
 
 
 class BadMessageError(ExporterError):
@@ -87,18 +95,43 @@ class ReceiptsMessage(Message):
     """Something of the run was settled: fold, and complete the run if that was the last."""
 
 
+KINDS: Final[Mapping[Queue, type[Message]]] = MappingProxyType(
+    {
+        Queue.PLANS: PlanMessage,
+        Queue.CHUNKS: ChunkMessage,
+        Queue.SETTLEMENTS: SettlementMessage,
+        Queue.RECEIPTS: ReceiptsMessage,
+    }
+)
+"""What travels on which queue."""
+
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
-def parse_message(kind: type[AnyMessage], text: str) -> AnyMessage:
-    """The message in a queue's text. Raises BadMessageError; its text holds nothing of the content."""
+def parse_message(kind: type[AnyMessage], text: str | bytes) -> AnyMessage:
+    """The message in a queue's text.
+
+    Raises NewerMessageError or BadMessageError; their texts hold nothing of the content.
+    """
     if len(text) > MAX_MESSAGE_BYTES:
         raise BadMessageError(f"a {kind.__name__} has at most {MAX_MESSAGE_BYTES} bytes")
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
+        if _is_newer(text):
+            raise NewerMessageError(f"a {kind.__name__} of a newer version of this app") from None
         places = ", ".join(sorted({_place(problem["loc"]) for problem in error.errors()}))
         raise BadMessageError(f"not a {kind.__name__}; wrong: {places}") from None
+
+
+def _is_newer(text: str | bytes) -> bool:
+    """Whether a text is a message with a schema number that this version does not know yet."""
+    try:
+        content = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    number = content.get("schema") if isinstance(content, dict) else None
+    return isinstance(number, int) and number > SCHEMA
 
 
 def _place(location: tuple[int | str, ...]) -> str:

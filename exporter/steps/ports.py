@@ -247,6 +247,16 @@ class WorkQueue(Protocol):
     async def send(self, queue: Queue, message: Message, *, delay_seconds: float = 0.0) -> None:
         """Put a message; it becomes visible after the delay (at most 7 days)."""
 
+    async def put_back(self, queue: Queue, text: str, *, delay_seconds: float) -> None:
+        """Put a message that came from this queue anew, as it is."""
+
+
+class PoisonStore(Protocol):
+    """Messages that the platform gave up on, kept for whoever looks into it."""
+
+    async def keep(self, queue: str, text: bytes) -> None:
+        """Keep a message; the same one again is fine."""
+
 
 class ReportStore(Protocol):
     """What is left of a run for people."""
@@ -316,6 +326,9 @@ class Ports:
     budgets: BudgetStore
     watermarks: WatermarkStore
     queue: WorkQueue
+    poison: PoisonStore
     reports: ReportStore
     signs: SignsOfLife
     destinations: Destinations
+    is_outage: Callable[[BaseException], bool]
+    """Whether an error says that storage does not serve just now."""

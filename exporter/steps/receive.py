@@ -69,7 +69,8 @@ async def _take_up(segment: str, version: str, sources: tuple[Source, ...], port
             connection = connections[export.connection].value
             runs.append(new_run(export, connection, segment, sources, DROP_CAUSE, ports.clock.now()))
     else:
-        runs.append(_skip(_why_nobody(segment, wanting, exports), segment, version, sources, ports))
+        why = _why_nobody(segment, wanting, exports)
+        runs.append(_run_over(RunState.SKIPPED, why, segment, version, sources, ports))
     for run in runs:
         await ports.runs.create(run)
         if run.state is RunState.QUEUED:
@@ -89,7 +90,20 @@ async def _take_up(segment: str, version: str, sources: tuple[Source, ...], port
     return record
 
 
-def _skip(why: RunError, segment: str, version: str, sources: tuple[Source, ...], ports: Ports) -> Run:
+async def note_failed_drop(why: RunError, segment: str, sources: tuple[Source, ...], ports: Ports) -> None:
+    """List a drop that could not be taken up; it may still be, when it is announced or found again."""
+    run = _run_over(RunState.FAILED, why, segment, drop_version(sources), sources, ports)
+    await ports.runs.create(run)
+
+
+def _run_over(
+    state: RunState,
+    why: RunError,
+    segment: str,
+    version: str,
+    sources: tuple[Source, ...],
+    ports: Ports,
+) -> Run:
     """A run that says why there is none, so that the drop is listed."""
     now: datetime = ports.clock.now()
     run_id = run_id_for(None, version, DROP_CAUSE)
@@ -101,7 +115,7 @@ def _skip(why: RunError, segment: str, version: str, sources: tuple[Source, ...]
         export=None,
         connection=None,
         ordered_at=now,
-        state=RunState.SKIPPED,
+        state=state,
         completed_at=now,
         report=RunReport(
             run_id=run_id,
@@ -109,7 +123,7 @@ def _skip(why: RunError, segment: str, version: str, sources: tuple[Source, ...]
             segment=segment,
             source=tuple(source.blob for source in sources),
             cause=DROP_CAUSE,
-            state=RunState.SKIPPED,
+            state=state,
             retrying=False,
             waiting_for=None,
             counts=Counts(),

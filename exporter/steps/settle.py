@@ -7,6 +7,7 @@ end at once.
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -63,13 +64,22 @@ _ENDS = {
 async def settle(message: SettlementMessage, ports: Ports) -> None:
     """Run one settlement turn of a run, if it is this turn's time."""
     run = await _take_turn(message, ports)
-    connection = await present_connection(run, ports) if run is not None else None
-    if run is None or connection is None:
+    if run is None:
         return
+    try:
+        await _settle_in_turn(run, message.turn, ports)
+    except Exception:  # the next try must find the turn free, or it would never count as one
+        with suppress(Exception):
+            await _give_turn_back(message, ports)
+        raise
+
+
+async def _settle_in_turn(run: Run, number: int, ports: Ports) -> None:
+    connection = await present_connection(run, ports)
     record = await ports.plans.record(run.run_id)
-    if record is None:
+    if record is None or connection is None:
         return
-    turn = _Turn(run, connection, record, await open_account(connection, ports), message.turn, ports)
+    turn = _Turn(run, connection, record, await open_account(connection, ports), number, ports)
     progress = await read_progress(run, record, ports)
     refused = (await ports.pauses.load()).refused(connection.id)
     if refused is not None:
@@ -120,6 +130,18 @@ async def _take_turn(message: SettlementMessage, ports: Ports) -> Run | None:
 
     run = await ports.runs.update(message.run_id, change)
     return run if taken else None
+
+
+async def _give_turn_back(message: SettlementMessage, ports: Ports) -> None:
+    """Let the turn be tried again, unless the next one has begun."""
+    await ports.runs.update(
+        message.run_id,
+        lambda run: (
+            run.model_copy(update={"settle_turn": message.turn})
+            if run.settle_turn == message.turn + 1
+            else run
+        ),
+    )
 
 
 @dataclass(slots=True)

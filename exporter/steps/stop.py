@@ -9,6 +9,9 @@ from exporter.steps.events import Event
 from exporter.steps.messages import Queue, ReceiptsMessage
 from exporter.steps.ports import Ports
 
+POISONED = "poisoned"
+"""The code of a run that was stopped since its messages failed again and again."""
+
 
 async def stop_run(run_id: str, error: StopRunError, ports: Ports) -> bool:
     """Stop a run with its reason and let the aggregator see whether it is over.

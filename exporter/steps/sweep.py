@@ -3,6 +3,8 @@
 A process that dies hides its queue message for ten minutes; the sweep does not wait for that.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from exporter.domain.run import Run
@@ -35,9 +37,22 @@ async def sweep(ports: Ports) -> None:
     if await lift_refusals(pauses, ports):
         pauses = await ports.pauses.load()
     async for run in ports.runs.open():
-        await _look_after(run, ports, paused=run.held_by(pauses) is not None)
+        with _apart(ports, run_id=run.run_id):
+            await _look_after(run, ports, paused=run.held_by(pauses) is not None)
     for blob in await _unannounced(ports):
-        await receive(blob, ports, announced=False)
+        with _apart(ports):
+            await receive(blob, ports, announced=False)
+
+
+@contextmanager
+def _apart(ports: Ports, **about: str) -> Iterator[None]:
+    """Keep the sweep going past what can't be looked after; an outage ends it, until next time."""
+    try:
+        yield
+    except Exception as error:
+        if ports.is_outage(error):
+            raise
+        ports.telemetry.event(Event.LOOK_FAILED, why=type(error).__name__, **about)
 
 
 async def _look_after(run: Run, ports: Ports, *, paused: bool) -> None:

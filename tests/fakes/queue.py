@@ -66,6 +66,8 @@ class FakeWorkQueue:
         self._queues = queues
 
     async def send(self, queue: Queue, message: Message, *, delay_seconds: float = 0.0) -> None:
-        text = message.to_text()
+        await self.put_back(queue, message.to_text(), delay_seconds=delay_seconds)
+
+    async def put_back(self, queue: Queue, text: str, *, delay_seconds: float) -> None:
         await self._process.operate_write()
         self._queues.put(queue, text, math.floor(max(0.0, delay_seconds)))

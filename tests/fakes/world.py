@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from exporter.domain.configuration import Connection, Export
 from exporter.domain.drop import Source
@@ -21,15 +21,8 @@ from exporter.domain.reject import Reject
 from exporter.domain.run import Run, RunReport
 from exporter.steps.aggregate import aggregate
 from exporter.steps.deliver import deliver
-from exporter.steps.messages import (
-    MAX_MESSAGE_BYTES,
-    ChunkMessage,
-    PlanMessage,
-    Queue,
-    ReceiptsMessage,
-    SettlementMessage,
-    parse_message,
-)
+from exporter.steps.handle import handle
+from exporter.steps.messages import MAX_MESSAGE_BYTES, Queue
 from exporter.steps.plan import plan
 from exporter.steps.poison import bury
 from exporter.steps.ports import Ports
@@ -45,13 +38,14 @@ from tests.fakes.drops import FakeDropStore
 from tests.fakes.facts import FakeFactStore
 from tests.fakes.pauses import FakePauseStore
 from tests.fakes.plans import FakePlanStore
+from tests.fakes.poison import FakePoisonStore
 from tests.fakes.queue import FakeQueues, FakeWorkQueue, Queued
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.reports import FakeReportStore
 from tests.fakes.runs import FakeRunStore
 from tests.fakes.signs import FakeSigns
-from tests.fakes.storage import FakeStorage, Process, ProcessDiedError
+from tests.fakes.storage import FakeStorage, Process, ProcessDiedError, StorageDownError
 from tests.fakes.telemetry import FakeTelemetry
 from tests.fakes.watermarks import FakeWatermarkStore
 
@@ -227,9 +221,11 @@ class World:
             budgets=FakeBudgetStore(process),
             watermarks=FakeWatermarkStore(process),
             queue=FakeWorkQueue(process, self.queues),
+            poison=FakePoisonStore(process),
             reports=FakeReportStore(process),
             signs=self.signs,
             destinations=FakeDestinations(process, self.accounts, self.unreadable_secrets, self.keys),
+            is_outage=lambda error: isinstance(error, StorageDownError),
         )
         worker = Worker(process, ports)
         process.on_death.append(lambda: self._bury_worker(worker))
@@ -281,23 +277,20 @@ class World:
             if message.dequeue_count < MAX_DEQUEUE_COUNT:
                 self.queues.put_back(message, HIDDEN_AFTER_ERROR_SECONDS)
             else:
-                self._start(worker, partial(bury, message.queue, message.text, worker.ports))
+                self._start(worker, partial(bury, message.queue, message.text.encode(), worker.ports))
             raise
         finally:
             if not worker.process.is_dead:
                 worker.messages.remove(message)
 
     async def _run_step(self, worker: Worker, message: Queued) -> None:
-        ports, text = worker.ports, message.text
-        match message.queue:
-            case Queue.PLANS:
-                await plan(parse_message(PlanMessage, text), ports, gate=worker.plan_gate)
-            case Queue.CHUNKS:
-                await deliver(parse_message(ChunkMessage, text), ports)
-            case Queue.SETTLEMENTS:
-                await settle(parse_message(SettlementMessage, text), ports)
-            case Queue.RECEIPTS:
-                await aggregate(parse_message(ReceiptsMessage, text), ports)
+        steps: dict[Queue, Callable[[Any, Ports], Awaitable[None]]] = {
+            Queue.PLANS: partial(plan, gate=worker.plan_gate),
+            Queue.CHUNKS: deliver,
+            Queue.SETTLEMENTS: settle,
+            Queue.RECEIPTS: aggregate,
+        }
+        await handle(message.queue, message.text.encode(), steps[message.queue], worker.ports)
 
     def _what_is_open(self) -> str:
         open_runs = [(run.run_id, run.state, run.waiting_for) for run in self.runs() if not run.state.final]

@@ -39,7 +39,7 @@ class Practice:
         self.ports = SimpleNamespace(
             **vars(self.world.ports),
             budgets=FakeBudgetStore(process),
-            destinations=FakeDestinations(process, {"acme.api-us1.com": self.account}, set()),
+            destinations=FakeDestinations(process, {"acme.api-us1.com": self.account}, set(), {}),
         )
 
     @asynccontextmanager

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from exporter.domain.budget import Slots
 from exporter.steps.messages import (
+    KINDS,
     MAX_MESSAGE_BYTES,
     BadMessageError,
     ChunkMessage,
     Message,
+    NewerMessageError,
     PlanMessage,
     Queue,
     ReceiptsMessage,
@@ -20,7 +22,6 @@ from exporter.steps.messages import (
     SettlementMessage,
     parse_message,
 )
-from exporter.steps.poison import KINDS
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
 LONGEST_TOKEN = f"{RUN_ID}:204082:single"
@@ -85,7 +86,6 @@ VALID: dict[str, Any] = {"schema": 1, "run_id": RUN_ID, "chunk": 3}
 @pytest.mark.parametrize(
     "change",
     [
-        {"schema": 2},
         {"schema": "1"},
         {"run_id": RUN_ID.upper()},
         {"run_id": f"../{RUN_ID}"},
@@ -162,7 +162,22 @@ def test_no_text_raises_anything_but_the_named_error(kind: type[Message], text: 
     told = ""
     try:
         parse_message(kind, text)
-    except BadMessageError as error:
+    except (BadMessageError, NewerMessageError) as error:
         told = str(error)
     assert "canary" not in told
     assert len(told) < 200
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_message_of_a_newer_version_is_told_from_a_bad_one(message: Message) -> None:
+    newer = json.dumps({**json.loads(message.to_text()), "schema": 2, "more": "of it"})
+    with pytest.raises(NewerMessageError):
+        parse_message(type(message), newer.encode())
+
+
+@given(st.binary(max_size=600))
+@settings(max_examples=300)
+def test_bytes_of_any_kind_are_a_message_or_refused(text: bytes) -> None:
+    for kind in KINDS.values():
+        with pytest.raises((BadMessageError, NewerMessageError)):
+            parse_message(kind, text)

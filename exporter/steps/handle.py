@@ -1,0 +1,50 @@
+"""One delivery of a queue message: what nobody can help just now is put back, and never poisons a run.
+
+The platform gives a message five tries, half a minute apart. That is meant for what is wrong with the message
+or with us; an outage of storage, or a deployment that is half done, takes as long as it takes.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from exporter.errors import RetryLaterError
+from exporter.steps.events import Event
+from exporter.steps.messages import KINDS, Message, NewerMessageError, Queue, parse_message
+from exporter.steps.ports import Ports
+
+PUT_BACK_SECONDS = 30.0
+
+
+async def handle(
+    queue: Queue, text: bytes, work: Callable[[Any, Ports], Awaitable[None]], ports: Ports
+) -> None:
+    """Do the work of a message. Raises BadMessageError, and whatever else should count as a try."""
+    try:
+        message = parse_message(KINDS[queue], text)
+    except NewerMessageError as error:
+        await _put_back(queue, text.decode(), None, error, ports)
+        return
+    try:
+        await work(message, ports)
+    except Exception as error:
+        if not _passes_by_itself(error, ports):
+            raise
+        await _put_back(queue, text.decode(), message, error, ports)
+
+
+def _passes_by_itself(error: BaseException, ports: Ports) -> bool:
+    """Whether the same call may succeed later, with nobody doing anything about it."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_passes_by_itself(part, ports) for part in error.exceptions)
+    return isinstance(error, RetryLaterError) or ports.is_outage(error)
+
+
+async def _put_back(queue: Queue, text: str, message: Message | None, error: Exception, ports: Ports) -> None:
+    """Put the same text anew; the delivery that was tried counts as done."""
+    await ports.queue.put_back(queue, text, delay_seconds=PUT_BACK_SECONDS)
+    ports.telemetry.event(
+        Event.MESSAGE_PUT_BACK,
+        queue=queue.value,
+        run_id=message.run_id if message else None,
+        why=type(error).__name__,
+    )
