@@ -29,6 +29,7 @@ from exporter.steps.events import Event
 from exporter.steps.messages import Queue, ReceiptsMessage
 from exporter.steps.ports import Ports
 from exporter.steps.run_progress import read_progress
+from exporter.steps.waiting import what_it_waits_for
 
 BEING_SENT_SECONDS = 5.0
 
@@ -161,11 +162,9 @@ async def present_report(run: Run, ports: Ports) -> RunReport:
         return run.report
     record = await ports.plans.record(run.run_id)
     progress = await read_progress(run, record, ports) if record else NOTHING_PLANNED
-    held_by = run.held_by(await ports.pauses.load())
-    if held_by is None:
-        return report(run, record, progress, run.state)
-    waiting = run.model_copy(update={"waiting_for": held_by})
-    return report(waiting, record, progress, RunState.PAUSED)
+    paused = run.held_by(await ports.pauses.load()) is not None
+    waiting = run.model_copy(update={"waiting_for": await what_it_waits_for(run, progress, ports)})
+    return report(waiting, record, progress, RunState.PAUSED if paused else run.state)
 
 
 def _counts(record: PlanRecord | None, progress: RunProgress) -> Counts:

@@ -5,7 +5,7 @@ A process that dies hides its queue message for ten minutes; the sweep does not 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from exporter.domain.run import Run
 from exporter.steps.accounts import open_account
@@ -24,6 +24,7 @@ from exporter.steps.ports import Ports
 from exporter.steps.receive import receive
 from exporter.steps.refusals import lift_refusals
 from exporter.steps.run_progress import read_progress
+from exporter.steps.waiting import last_moved_at
 
 STALLED = timedelta(seconds=90)
 UNANNOUNCED = timedelta(seconds=60)
@@ -83,9 +84,7 @@ async def _look_after_chunks(run: Run, ports: Ports, *, paused: bool) -> None:
         return
     progress = await read_progress(run, record, ports)
     chunks = progress.chunks_to_send() if run.sendable else []
-    # While something is left to send, only sending counts as movement: settling may go on for long.
-    last_at = progress.last_sent_at if chunks else progress.last_fact_at
-    if not _overdue(_last_moved_at(run, last_at), ports):
+    if not _overdue(last_moved_at(run, progress, sent_only=bool(chunks)), ports):
         return
     if progress.open_batches() and run.next_check_at is None:
         turn = max(1, run.settle_turn)
@@ -100,13 +99,6 @@ async def _look_after_chunks(run: Run, ports: Ports, *, paused: bool) -> None:
             await _restart(run, Queue.CHUNKS, ChunkMessage(run_id=run.run_id, chunk=chunks[0]), ports)
     elif not chunks and not progress.open_batches():
         await _restart(run, Queue.RECEIPTS, ReceiptsMessage(run_id=run.run_id), ports)
-
-
-def _last_moved_at(run: Run, last_at: float) -> datetime:
-    """When the run last moved, as far as its document and its facts show."""
-    known = (run.ordered_at, run.started_at, run.planned_at, run.next_try_at, run.redriven_at)
-    moments = [moment for moment in known if moment]
-    return max([*moments, datetime.fromtimestamp(last_at, UTC)])
 
 
 def _overdue(since: datetime | None, ports: Ports) -> bool:
