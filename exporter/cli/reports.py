@@ -25,6 +25,7 @@ _REASONS: Final[dict[str, str]] = {
     RejectReason.MISSING_EMAIL: "the e-mail column is empty",
     RejectReason.INVALID_EMAIL: "the address can't exist",
     RejectReason.WRONG_COLUMN_COUNT: "more or fewer columns than the header",
+    RejectReason.VALUE_TOO_LONG: "a value is longer than any should be",
     RejectReason.CONTACT_TOO_LARGE: "larger than a request may be",
     RejectReason.INVALID_VALUE: "a value doesn't fit its field",
     RejectReason.REFUSED_BY_ACTIVECAMPAIGN: "ActiveCampaign refused the contact",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
+from typing import Final
 
 import orjson
 
@@ -20,18 +21,23 @@ from exporter.domain.table import Table
 from exporter.domain.wording import shown
 from exporter.errors import StopRunError
 
+MAX_REJECTED_CHARACTERS: Final = 1000
+"""So much is listed of what stands in the place of an address; an address has at most 254."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlanLimits:
     """What a drop may be, and how large its chunks become.
 
     `max_rows` and `max_bytes` (uncompressed) are of all sources together; `max_ratio` is how many times its
-    size a gzip source may grow, looked at after its first 10 MB.
+    size a gzip source may grow, looked at after its first 10 MB. A row with a value of more than
+    `value_characters` is rejected: where it is not mapped, it may still have swallowed rows after it.
     """
 
     max_rows: int = 20_000_000
     max_bytes: int = 4 * 1024**3
     max_ratio: int = 200
+    value_characters: int = 131_072
     chunk_bodies: int = MAX_CHUNK_BODIES
     body_contacts: int = MAX_BODY_CONTACTS
     body_bytes: int = MAX_BODY_BYTES
@@ -99,6 +105,19 @@ def plan_drop(
     return planner.finish()
 
 
+def judge_size(stored_bytes: int, limits: PlanLimits = PlanLimits()) -> None:
+    """Refuse a drop whose files, as stored, are too large already: nothing of it needs to be read.
+
+    Raises StopRunError("too_large").
+    """
+    if stored_bytes > limits.max_bytes:
+        raise StopRunError(
+            "too_large",
+            f"The files of the drop have {stored_bytes:,} bytes; a drop may have {limits.max_bytes:,}"
+            " (uncompressed). Nothing was read or sent. Split the segment into several smaller ones.",
+        )
+
+
 class _EnoughError(Exception):
     """The contacts that were asked for are packed: nothing more needs to be read."""
 
@@ -140,6 +159,7 @@ class _Planner:
         seen, remember = self.seen, self.seen.add
         pack = self.packer.add if self.first is None else self._pack_first
         max_contact_bytes = self.packer.max_contact_bytes
+        max_characters, joined = self.limits.value_characters, "".join
         max_number = self.limits.max_rows - self.rows
         number = duplicates = 0
         reject = partial(self._reject, table.name, email_at)
@@ -150,12 +170,11 @@ class _Planner:
                 number += 1
                 if number > max_number:
                     raise self._too_many_rows(table)
-                if len(row) != width:
-                    if len(row) < width and table.at_open_end:
-                        raise table.cut_off(number, len(row))
-                    what = f"{width} columns expected, {len(row)} found"
-                    reject(number, row, RejectReason.WRONG_COLUMN_COUNT, what)
-                    continue
+                if len(row) != width or len(joined(row)) > max_characters:
+                    misfit = self._misfit(table, number, row)
+                    if misfit:
+                        reject(number, row, *misfit)
+                        continue
                 address = row[email_at].strip()
                 if not is_plain(address):
                     ascii_address = with_ascii_domain(address)
@@ -180,6 +199,23 @@ class _Planner:
         self.rows += number
         self.duplicates += duplicates
 
+    def _misfit(self, table: Table, number: int, row: list[str]) -> tuple[RejectReason, str] | None:
+        """What is wrong with the shape of a row that may be too short, too wide or too long, if anything.
+
+        Raises StopRunError for one that is cut off.
+        """
+        width, longest, most = len(table.header), max(map(len, row)), self.limits.value_characters
+        if len(row) < width and table.at_open_end:
+            raise table.cut_off(number, len(row))
+        if len(row) != width:
+            return RejectReason.WRONG_COLUMN_COUNT, f"{width} columns expected, {len(row)} found"
+        if longest > most:
+            return (
+                RejectReason.VALUE_TOO_LONG,
+                f"{longest:,} characters in a value, {most:,} at most; has a stray quote joined lines?",
+            )
+        return None
+
     def _pack_first(self, contact: bytes, source: int, row: int) -> None:
         self.packer.add(contact, source, row)
         if len(self.seen) == self.first:
@@ -203,6 +239,8 @@ class _Planner:
     ) -> None:
         self.reasons[reason.value] += 1
         email = row[email_at] if email_at < len(row) else ""
+        if len(email) > MAX_REJECTED_CHARACTERS:
+            email = f"{email[:MAX_REJECTED_CHARACTERS]}…"
         self.on_reject(Reject(source, number, reason, detail, email))
 
     def _too_many_rows(self, table: Table) -> StopRunError:

@@ -13,6 +13,8 @@ class RejectReason(StrEnum):
     """The address can't exist: ActiveCampaign would refuse its whole request."""
     WRONG_COLUMN_COUNT = "wrong_column_count"
     """The row has more or fewer columns than the header."""
+    VALUE_TOO_LONG = "value_too_long"
+    """A value of the row, mapped or not, is longer than any that a person has."""
     CONTACT_TOO_LARGE = "contact_too_large"
     """The contact alone is larger than a request may be."""
     INVALID_VALUE = "invalid_value"

@@ -11,7 +11,12 @@ from exporter.domain.wording import shown, shown_list
 from exporter.errors import StopRunError
 
 MAX_LINE_CHARACTERS: Final = 16 * 1024 * 1024
+MAX_VALUE_CHARACTERS: Final = 1_000_000
+"""No value is longer; a stray double quote makes one of all the lines after it."""
 OTHER_DELIMITERS: Final = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+
+# The csv module has one limit for the whole process; its own is 131,072.
+csv.field_size_limit(MAX_VALUE_CHARACTERS)
 
 
 class Table:
@@ -63,7 +68,7 @@ class Table:
         if "field larger than" in what:
             return StopRunError(
                 "bad_quoting",
-                f"{shown(self.name)} has a value of over {csv.field_size_limit():,} characters at {where}."
+                f"{shown(self.name)} has a value of over {MAX_VALUE_CHARACTERS:,} characters at {where}."
                 " Probably a stray double quote in that row swallows the lines after it.",
             )
         return StopRunError(

@@ -9,7 +9,7 @@ from typing import Self
 
 from exporter.domain.chunk import Chunk
 from exporter.domain.contact import ContactMapping
-from exporter.domain.planning import plan_drop
+from exporter.domain.planning import judge_size, plan_drop
 from exporter.domain.run import PlanRecord, Run, RunState
 from exporter.errors import RetryLaterError, StopRunError
 from exporter.steps.events import Event
@@ -24,6 +24,8 @@ LOOK_UP_SECONDS = 5.0
 TURN_SECONDS = 30.0
 """So long a plan waits for another one in its process; then it is put back."""
 RETRY_SECONDS = 30.0
+PLAN_SECONDS = 540.0
+"""A plan that takes longer ends by itself; at `functionTimeout` the platform would end it without a word."""
 HAND_OVER_SECONDS = 10.0
 """An older run notices within 5 s that it has to stop; what it has under way then is answered soon."""
 
@@ -65,17 +67,25 @@ class _Hold:
         self.lost = False
         self._stopped: StopRunError | None = None
         self._ports = ports
+        self._ends_at = ports.clock.monotonic() + PLAN_SECONDS
         self._renewing: asyncio.Task[None] | None = None
 
     def check(self) -> None:
         """Raises RetryLaterError when the claim may have ended, StopRunError when the run was stopped.
 
-        Called from the planning thread.
+        StopRunError("too_slow") when there is no time left. Called from the planning thread.
         """
         if self._stopped is not None:
             raise self._stopped
         if self.lost or (self._renewing is not None and self._renewing.done()):
             raise RetryLaterError("another planner took over")
+        if self._ports.clock.monotonic() > self._ends_at:
+            raise StopRunError(
+                "too_slow",
+                f"reading the drop took longer than {PLAN_SECONDS / 60:g} minutes, the most that a plan may "
+                "take; nothing was sent. Split the segment into several smaller ones, or give the app more "
+                "memory, which comes with more of a processor, and send it again",
+            )
 
     async def __aenter__(self) -> Self:
         self._renewing = asyncio.create_task(self._renew())
@@ -110,6 +120,7 @@ async def _plan_claimed(run: Run, hold: _Hold, ports: Ports, gate: asyncio.Lock)
     export, connection = run.export, run.connection
     if export is None or connection is None:
         raise StopRunError("no_export", "the run has no export")
+    judge_size(sum(source.size for source in run.sources))
     ports.telemetry.event(
         Event.PLAN_STARTED, run_id=run.run_id, export_id=run.export_id, epoch=hold.claim.epoch
     )

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.domain.contact import ContactMapping, FieldTarget
-from exporter.domain.planning import PlanLimits, PlanSummary, plan_drop
+from exporter.domain.planning import PlanLimits, PlanSummary, judge_size, plan_drop
 from exporter.domain.reject import Reject, RejectReason
 from exporter.errors import StopRunError
 from sandbox.segment import made_up_segment
@@ -119,11 +119,45 @@ def test_ragged_rows_are_rejected_one_by_one() -> None:
     assert made.places == [(0, 1), (0, 5)]
 
 
-def test_an_overlong_value_is_taken_for_a_stray_quote() -> None:
-    with pytest.raises(StopRunError, match=r"over 131,072 characters at line \d+ \(data row 2\)") as caught:
-        plan(HEADER + b'1,a@b.co,A,B\r\n2,b@b.co,"' + b"x,y\r\n" * 40_000)
+def test_a_value_without_end_is_taken_for_a_stray_quote() -> None:
+    with pytest.raises(StopRunError, match=r"over 1,000,000 characters at line \d+ \(data row 2\)") as caught:
+        plan(HEADER + b'1,a@b.co,A,B\r\n2,b@b.co,"' + b"x,y\r\n" * 250_000)
 
     assert caught.value.code == "bad_quoting"
+
+
+@pytest.mark.parametrize("column", range(4))
+def test_a_row_with_an_overlong_value_is_rejected_mapped_or_not(column: int) -> None:
+    """A stray double quote that happens to be closed has joined lines: that must not pass unseen."""
+    cells = ["2", "bo@example.com", "Bo", "Gent"]
+    fits, too_long = ([*cells[:column], "x" * size, *cells[column + 1 :]] for size in (1000, 1001))
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([fits, too_long, ["3", "cy@example.com", "Cy", "Ulm"]])
+
+    made = plan(HEADER + text.getvalue().encode(), limits=PlanLimits(value_characters=1000))
+
+    assert made.places[-1] == (0, 3)
+    assert [reject.reason for reject in made.rejects if reject.row == 1] == (
+        [RejectReason.INVALID_EMAIL] if column == 1 else []
+    )
+    (reject,) = [reject for reject in made.rejects if reject.row == 2]
+    assert reject.reason is RejectReason.VALUE_TOO_LONG
+    assert reject.detail.startswith("1,001 characters in a value, 1,000 at most")
+    assert len(reject.email) <= 1001
+
+
+def test_values_that_are_long_together_only_are_fine() -> None:
+    made = plan(HEADER + b"1,ann@example.com,Ann,Oslo\r\n", limits=PlanLimits(value_characters=20))
+
+    assert made.summary.contacts == 1
+
+
+def test_files_that_are_too_large_as_they_lie_there_need_no_reading() -> None:
+    judge_size(1000, PlanLimits(max_bytes=1000))
+    with pytest.raises(StopRunError, match=r"1,001 bytes; a drop may have 1,000") as caught:
+        judge_size(1001, PlanLimits(max_bytes=1000))
+
+    assert caught.value.code == "too_large"
 
 
 def test_an_odd_name_is_shown_escaped() -> None:
