@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from exporter.adapters.activecampaign.resolving import PublicResolver
 from exporter.adapters.activecampaign.responses import (
     Answer,
     classify_bulk,
@@ -67,11 +68,14 @@ def _mark_of(key: str) -> str:
 
 @asynccontextmanager
 async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
-    """A session without cookies, with limits on time; closed at the end."""
+    """A session without cookies and proxies, with limits on time; closed at the end.
+
+    aiohttp heeds neither HTTPS_PROXY nor .netrc unless it is told to: the key meets nobody on the way.
+    """
     timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS)
     async with aiohttp.ClientSession(
         timeout=timeout,
-        connector=aiohttp.TCPConnector(limit=_MAX_SESSIONS),
+        connector=aiohttp.TCPConnector(limit=_MAX_SESSIONS, resolver=PublicResolver()),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=True,
     ) as session:

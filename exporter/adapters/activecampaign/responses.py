@@ -16,6 +16,8 @@ import orjson
 from exporter.domain.verdict import BatchState, BatchStatus, NamedContact, Verdict, VerdictKind
 
 MAX_DETAIL: Final = 200
+MAX_BATCH_ID: Final = 200
+"""The ids seen have 36 characters; one that is much longer would not fit into an address."""
 MIN_RETRY_AFTER_SECONDS: Final = 1.0
 MAX_RETRY_AFTER_SECONDS: Final = 900.0
 
@@ -23,7 +25,10 @@ _MARKUP: Final = re.compile(r"<[^>]*>?")
 # Looked for at the beginnings of words alone, so that a long text takes no longer than its length.
 _ADDRESS: Final = re.compile(r"(?<![^\s@<>\"])(?:[^\s@<>\"%]|%(?!40))+(?:(?:@|%40)[^\s@<>\"]+)+")
 _LONG_NUMBER: Final = re.compile(r"\+?\d[\d ().-]{4,}\d")
-_SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
+# Also what a terminal obeys and what turns the direction of a line; lone surrogates can't be written.
+_SPACES: Final = re.compile(
+    r"[\s\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
+)
 _STATES: Final = frozenset(BatchState) - {BatchState.NOT_YET}
 _THROTTLE: Final = re.compile(r"rate\s*limit", re.IGNORECASE)
 
@@ -56,8 +61,8 @@ def classify_info(answer: Answer, now: datetime) -> BatchStatus | Verdict:
     content = classify_resource(answer, now)
     if isinstance(content, Verdict):
         return content
-    status = str(content.get("status")).lower()
-    if status in {"false", "none", ""}:
+    status = _text(content.get("status")).lower()
+    if status in {"false", ""}:
         return BatchStatus(BatchState.NOT_YET)
     # A status that is not documented is not final either; a batch that never gets final is given up in time.
     state = BatchState(status) if status in _STATES else BatchState.WAITING
@@ -128,7 +133,7 @@ def clean(text: str) -> str:
 
 def _refusal(answer: Answer, content: dict[str, Any], now: datetime) -> Verdict:
     """A 400 is either the throttle in disguise or a refusal of the whole body."""
-    message = str(content.get("message") or "")
+    message = _text(content.get("message") or "")
     reasons = content.get("failureReasons")
     reasons = reasons if isinstance(reasons, list) else []
     texts = [message, *(reason for reason in reasons if isinstance(reason, str))]
@@ -138,7 +143,7 @@ def _refusal(answer: Answer, content: dict[str, Any], now: datetime) -> Verdict:
             VerdictKind.THROTTLED, f"HTTP {answer.status}: rate limit", retry_after_seconds=retry_after
         )
     named = tuple(
-        NamedContact(reason["contact"], clean(str(reason.get("failureReason") or message)))
+        NamedContact(reason["contact"], clean(_text(reason.get("failureReason")) or message))
         for reason in reasons
         if isinstance(reason, dict) and type(reason.get("contact")) is int
     )
@@ -148,17 +153,22 @@ def _refusal(answer: Answer, content: dict[str, Any], now: datetime) -> Verdict:
 
 def _acceptance(answer: Answer, content: dict[str, Any]) -> Verdict:
     """A 200 counts only with a batch id (text, or a number) and without a word of failure."""
-    batch_id = content.get("batchId")
-    success = str(content.get("success", content.get("Success", 1))).lower()
-    known = isinstance(batch_id, str | int) and not isinstance(batch_id, bool) and batch_id
-    if not known or success in {"0", "false"}:
+    given = content.get("batchId")
+    batch_id = "" if isinstance(given, bool | float) or not given else _text(given)
+    success = _text(content.get("success", content.get("Success", 1))).lower()
+    if not 0 < len(batch_id) <= MAX_BATCH_ID or not batch_id.isprintable() or success in {"0", "false"}:
         return Verdict(VerdictKind.UNKNOWN, f"HTTP {answer.status} without a batch id")
     queued = content.get("queued_contacts")
     return Verdict(
         VerdictKind.ACCEPTED,
-        batch_id=str(batch_id),
+        batch_id=batch_id,
         queued=queued if type(queued) is int else None,
     )
+
+
+def _text(value: object) -> str:
+    """A text, number or truth value as text; "" for anything else, which may be nested without measure."""
+    return str(value) if isinstance(value, str | int | float) else ""
 
 
 def _addresses(failures: object) -> Iterator[str]:
