@@ -1,14 +1,21 @@
 """Where output goes: one JSON document or a few lines for people on stdout, everything else on stderr."""
 
 import os
+import re
 import sys
+from collections.abc import Iterable
 from typing import Any, Final
 
 import orjson
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
+from exporter.domain.wording import escaped
+
 _WIDTH_WITHOUT_TERMINAL: Final = 200
+_CONTROLS: Final = re.compile(r"[\x7f-\x9f]")
+"""What JSON leaves as it is and some terminals obey."""
 
 
 class Output:
@@ -27,7 +34,8 @@ class Output:
     def document(self, value: Any) -> None:
         """The command's result for programs, as one line of JSON; nothing without --json."""
         if self.as_json:
-            sys.stdout.write(orjson.dumps(value).decode() + "\n")
+            text = orjson.dumps(value).decode()
+            sys.stdout.write(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
             sys.stdout.flush()
 
     def show(self, *parts: RenderableType) -> None:
@@ -57,6 +65,19 @@ class Output:
             _print(self._err, Text.assemble(("Error: ", "bold red"), message))
 
 
+class _Console(Console):
+    """A console on which no text can do more than be read.
+
+    Names of blobs, values of rows and answers of ActiveCampaign are a stranger's words: what a terminal
+    would obey is shown escaped. Rich's own colours and movements are styles and control segments.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The segments of a renderable, those of text made harmless."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(escaped(segment.text, keep="\n"), segment.style)
+
+
 def _print(console: Console, part: RenderableType) -> None:
     """Print; sentences are broken into lines only where somebody reads them."""
     console.print(part, soft_wrap=not console.is_terminal)
@@ -66,4 +87,4 @@ def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     # Files and pipes have no width: lines cut at 80 columns would lose ids.
     width = None if stream.isatty() or os.environ.get("COLUMNS") else _WIDTH_WITHOUT_TERMINAL
-    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+    return _Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)

@@ -1,5 +1,6 @@
 """`exporter run …`: what happened, what happens now, and which rows did not arrive."""
 
+import codecs
 import csv
 import io
 import sys
@@ -15,6 +16,7 @@ from exporter.cli.reports import report_text, runs_table
 from exporter.cli.running import ExitCode, JsonOption, exit_code, open_session, run, whoever_asks
 from exporter.domain.pause import MAX_REASON_CHARACTERS, Pause
 from exporter.domain.run import Run
+from exporter.domain.wording import escaped
 from exporter.errors import ConfigurationError
 from exporter.steps.aggregate import present_report
 from exporter.steps.control import cancel_run, pause_run, redrive_run, resume_run
@@ -212,9 +214,15 @@ def _is_hex(text: str) -> bool:
 
 
 async def _write(blocks: AsyncIterator[bytes]) -> None:
+    """The file as it is; on a terminal, what a terminal would obey is shown escaped."""
+    is_terminal = sys.stdout.isatty()
+    decoder = codecs.getincrementaldecoder("utf-8")()
     async for block in blocks:
-        sys.stdout.buffer.write(block)
-    sys.stdout.buffer.flush()
+        if is_terminal:
+            sys.stdout.write(escaped(decoder.decode(block).replace("\r", ""), keep="\n"))
+        else:
+            sys.stdout.buffer.write(block)
+    sys.stdout.flush()
 
 
 async def _write_as_json(blocks: AsyncIterator[bytes], output: Output) -> None:

@@ -5,12 +5,21 @@ from collections.abc import Sequence
 MAX_SHOWN = 200
 
 
+def escaped(text: str, keep: str = "") -> str:
+    r"""`text` with what a terminal would obey or not show escaped (`\x1b`), but what is to `keep`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character
+        if character.isprintable() or character in keep
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
 def shown(name: str, most: int = MAX_SHOWN) -> str:
     r"""`name` with what is invisible escaped (`\u202e`); over `most` characters its middle is left out."""
-    visible = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in name
-    )
+    visible = escaped(name)
     if len(visible) <= most:
         return visible
     half = most // 2
