@@ -9,11 +9,49 @@ import pytest
 from aioresponses import aioresponses
 from hypothesis import settings
 
+from exporter.steps.messages import MAX_MESSAGE_BYTES, Message
 from sandbox.azurite import Azurite
+from tests.canary import WATCH, keys_in, people_in
 
 # No test is timed, and the same examples are looked at everywhere.
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Search what a test has logged and printed; what commands print for people may show people."""
+    for name, content in report.sections:
+        WATCH.look(f"{report.nodeid}: {name}", content, people="stdout" not in name)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A key or a person in the output fails the session, whatever its tests say."""
+    if WATCH.findings:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was found, and where."""
+    if WATCH.findings:
+        terminalreporter.section("keys or people where none may be", red=True)
+    for where, what in WATCH.findings.items():
+        terminalreporter.line(f"{where}: {what}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _every_message_is_small_and_holds_nobody() -> Iterator[None]:
+    """Checks each message of the session as it is put on a queue, pretended or real."""
+    to_text = Message.to_text
+
+    def checked(message: Message) -> str:
+        text = to_text(message)
+        assert len(text.encode()) <= MAX_MESSAGE_BYTES
+        assert not keys_in(text) + people_in(text), text
+        return text
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Message, "to_text", checked)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from exporter.steps.events import Event
+from tests.canary import keys_in, people_in
 
 
 class FakeTelemetry:
@@ -12,6 +13,7 @@ class FakeTelemetry:
         self.events: list[tuple[Event, dict[str, str | float | None]]] = []
 
     def event(self, event: Event, **fields: str | float | None) -> None:
+        assert not keys_in(str(fields)) + people_in(str(fields)), (event, fields)
         self.events.append((event, fields))
 
     def count(self, event: Event) -> int:

@@ -30,6 +30,7 @@ from exporter.steps.receive import receive
 from exporter.steps.settle import settle
 from exporter.steps.sweep import sweep
 from tests.builders import a_segment
+from tests.canary import keys_in, people_in
 from tests.fakes.activecampaign import FakeActiveCampaign, FakeDestinations
 from tests.fakes.budgets import FakeBudgetStore
 from tests.fakes.claims import FakeClaimStore
@@ -191,6 +192,8 @@ class World:
         assert all(len(text.encode()) <= MAX_MESSAGE_BYTES for _, text in self.queues.sent)
         told = "\n".join(text for _, text in self.queues.sent) + self.telemetry.text()
         assert "@" not in told.replace("<address>", "")
+        raised = "\n".join(repr(error) for error in self.errors)
+        assert not keys_in(raised) + people_in(raised), raised
         for account in self.accounts.values():
             check_bulk_limits(account)
             if len(self.runs()) == 1:

@@ -1,5 +1,6 @@
 """A whole site on this machine: storage, local host, simulated ActiveCampaign, and the command line."""
 
+import gzip
 import json
 import os
 import subprocess
@@ -11,11 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueServiceClient
+
+from exporter.adapters.storage import LANDING_CONTAINER
 from sandbox.azurite import Azurite
 from sandbox.host import LocalHost
+from tests import canary
+from tests.canary import WATCH
 
 ROOT = Path(__file__).resolve().parents[2]
-KEY = "a-made-up-key"
+KEY = canary.KEY
 HEADER = "Email,FirstName,LastName,Phone,City,Tier"
 
 
@@ -91,6 +98,8 @@ class Site:
             timeout=120,
             check=False,
         )
+        WATCH.look(f"exporter {' '.join(arguments)}: stderr", ended.stderr)
+        WATCH.look(f"exporter {' '.join(arguments)}: stdout", ended.stdout, people=False)
         document = json.loads(ended.stdout) if as_json and ended.stdout else ended.stdout
         return Answer(ended.returncode, document, ended.stderr)
 
@@ -145,13 +154,14 @@ class Site:
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """Start a command and leave it running; whoever starts it waits for it."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "exporter", *arguments],
-            cwd=self.folder,
-            env={**os.environ, **self.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with (self.folder / f"{arguments[0]}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "exporter", *arguments],
+                cwd=self.folder,
+                env={**os.environ, **self.environ, "PYTHONPATH": str(ROOT)},
+                stdout=log,
+                stderr=log,
+            )
 
     def drop(self, segment: str, *files: Path) -> Answer:
         """Drop files and follow their runs to the end."""
@@ -176,5 +186,29 @@ def running_site(
             "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.200",
         }
         log = stack.enter_context((folder / "host.log").open("wb"))
+        stack.callback(search_site, folder, storage.connection_string)
         host = stack.enter_context(LocalHost(ROOT, environ, log=log, instances=instances or {}))
         yield Site(folder, environ, simulator, host)
+
+
+FOR_PEOPLE = ("plans/", "reports/")
+"""Where the state may hold people: chunks and rejects."""
+
+
+def search_site(folder: Path, storage: str) -> None:
+    """Look for keys and people in what a site leaves behind: logs, blobs and their names, queues."""
+    for log in folder.glob("*.log"):
+        WATCH.look(str(log), log.read_text(errors="replace"))
+    with BlobServiceClient.from_connection_string(storage) as blobs:
+        for container in blobs.list_containers():
+            with blobs.get_container_client(container.name) as client:
+                for blob in client.list_blobs():
+                    data = client.download_blob(blob.name).readall()
+                    plain = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+                    people = container.name != LANDING_CONTAINER and not blob.name.startswith(FOR_PEOPLE)
+                    WATCH.look(f"name of {blob.name}", blob.name)
+                    WATCH.look(f"blob {blob.name}", plain.decode(errors="replace"), people=people)
+    with QueueServiceClient.from_connection_string(storage) as queues:
+        for queue in queues.list_queues():
+            for message in queues.get_queue_client(queue.name).peek_messages(max_messages=32):
+                WATCH.look(f"message of {queue.name}", str(message.content))
