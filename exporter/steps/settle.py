@@ -128,7 +128,10 @@ async def _take_turn(message: SettlementMessage, ports: Ports) -> Run | None:
             return run
         return run.model_copy(update={"settle_turn": message.turn + 1, "next_check_at": taken_at})
 
-    run = await ports.runs.update(message.run_id, change)
+    try:
+        run = await ports.runs.update(message.run_id, change)
+    except StopRunError:  # the run is not kept any more
+        return None
     return run if taken else None
 
 
