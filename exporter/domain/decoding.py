@@ -27,6 +27,9 @@ OTHER_FORMATS: Final = (
     (b"\x28\xb5\x2f\xfd", "compressed with zstd"),
     (b"\xfd7zX", "compressed with xz"),
     (b"7z\xbc\xaf", "a 7-Zip archive"),
+    (b"Rar!", "a RAR archive"),
+    *((b"BZh%d" % level, "compressed with bzip2") for level in range(1, 10)),
+    (b"%PDF", "a PDF document"),
     (b"Obj\x01", "an Avro file"),
 )
 HEAD_BYTES: Final = 4
