@@ -20,7 +20,12 @@ class PublicResolver(ThreadedResolver):
     ) -> list[ResolveResult]:
         """The public addresses of a host. Raises OSError, as for an unknown name, when it has none."""
         found = await super().resolve(host, port, family)
-        public = [entry for entry in found if ip_address(entry["host"]).is_global]
+        public = [entry for entry in found if _is_public(entry["host"])]
         if not public:
             raise OSError(f"{host} leads to no public address")
         return public
+
+
+def _is_public(address: str) -> bool:
+    found = ip_address(address)
+    return found.is_global and not found.is_multicast

@@ -25,10 +25,7 @@ _MARKUP: Final = re.compile(r"<[^>]*>?")
 # Looked for at the beginnings of words alone, so that a long text takes no longer than its length.
 _ADDRESS: Final = re.compile(r"(?<![^\s@<>\"])(?:[^\s@<>\"%]|%(?!40))+(?:(?:@|%40)[^\s@<>\"]+)+")
 _LONG_NUMBER: Final = re.compile(r"\+?\d[\d ().-]{4,}\d")
-# Also what a terminal obeys and what turns the direction of a line; lone surrogates can't be written.
-_SPACES: Final = re.compile(
-    r"[\s\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
-)
+_SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
 _STATES: Final = frozenset(BatchState) - {BatchState.NOT_YET}
 _THROTTLE: Final = re.compile(r"rate\s*limit", re.IGNORECASE)
 
@@ -125,10 +122,14 @@ def parse_retry_after(text: str | None, now: datetime) -> float | None:
 
 
 def clean(text: str) -> str:
-    """A stranger's text, fit for logs and reports: short, one line, no markup, no addresses."""
+    """A stranger's text, fit for logs and reports: short, one line, no markup, no addresses.
+
+    Nor anything that a terminal would obey, or that turns the direction of a line.
+    """
     text = _ADDRESS.sub("<address>", _MARKUP.sub(" ", text))
     text = _LONG_NUMBER.sub("<number>", text)
-    return _SPACES.sub(" ", text).strip()[:MAX_DETAIL]
+    short = _SPACES.sub(" ", text).strip()[:MAX_DETAIL].strip()
+    return short if short.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in short)
 
 
 def _refusal(answer: Answer, content: dict[str, Any], now: datetime) -> Verdict:
