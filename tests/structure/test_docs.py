@@ -187,6 +187,13 @@ def test_the_promise_has_every_count() -> None:
     assert "rows = " + " + ".join(list(Counts.model_fields)[1:]) in text_of("docs/delivery.md")
 
 
+def test_the_page_on_security_names_tests_that_exist() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text_of("docs/security.md"))
+    assert named
+    for path, test in named:
+        assert re.search(rf"^(?:async )?def {test}\(", text_of(path), re.MULTILINE), (path, test)
+
+
 def test_only_a_test_makes_a_yes() -> None:
     table = text_of("README.md").partition("## Proven where")[2].partition("\n## ")[0]
     rows = [line for line in table.splitlines() if line.startswith("|")][2:]
