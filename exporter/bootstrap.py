@@ -71,7 +71,7 @@ async def open_app(
                 plans=BlobPlanStore(storage.state, storage.blocking_state, documents),
                 facts=BlobFactStore(documents),
                 claims=BlobClaimStore(documents, clock),
-                budgets=BlobBudgetStore(documents),
+                budgets=BlobBudgetStore(documents, clock),
                 watermarks=BlobWatermarkStore(documents),
                 queue=StorageWorkQueue(storage.queues),
                 poison=BlobPoisonStore(documents, clock),

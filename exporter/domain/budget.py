@@ -50,6 +50,9 @@ _RECOVERY_SECONDS: Final = 1200.0
 """A rate of nothing would be whole again after so long: five points a minute."""
 _STRAGGLER_SECONDS: Final = 5.0
 """Throttles that soon after a hold answer requests that were under way when it began."""
+_REBUILDING_SECONDS: Final = 62.0
+_FARTHEST_SECONDS: Final = 1800.0
+"""Twice the longest hold: apart from slow paces no rule leaves that much time before the next moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,11 +388,28 @@ def note_settled(budget: AccountBudget, seconds: float) -> AccountBudget:
     return replace(budget, settle_samples=(*budget.settle_samples, seconds)[-_SETTLE_SAMPLES:])
 
 
-def rebuilt(pace: Pace, now: float) -> AccountBudget:
+def rebuilt(
+    pace: Pace, now: float, reason: str = "the account's budget was lost and is rebuilt"
+) -> AccountBudget:
     """The budget to start with when the document was lost: a whole window passes first."""
-    return AccountBudget(
-        hold_until=now + 62 * pace.time_scale, hold_reason="the account's budget was lost and is rebuilt"
-    )
+    return AccountBudget(hold_until=now + _REBUILDING_SECONDS * pace.time_scale, hold_reason=reason)
+
+
+def believed(budget: AccountBudget, pace: Pace, now: float) -> AccountBudget:
+    """The budget itself, or one that is rebuilt where a wrong clock must have written it.
+
+    Moments are reserved one behind the other, so an honest document has no long gap ahead of it: neither
+    from now to its next moment nor between two of them. Everybody would wait for the end of such a gap.
+    """
+    moments = [budget.hold_until, budget.slowed_until, *budget.general]
+    for slots in budget.bulk:
+        moments += [slots.start, slots.end]
+    ahead = [now, *sorted(moment for moment in moments if moment > now)]
+    slowest = pace.reduced(_SLOWEST)
+    farthest = _FARTHEST_SECONDS + 2 * max(slowest.lot_gap_seconds, slowest.busy_general_gap_seconds)
+    if all(later - earlier <= farthest for earlier, later in pairwise(ahead)):
+        return budget
+    return rebuilt(pace, now, "a wrong clock wrote into the account's budget, which is rebuilt")
 
 
 def _forget_the_past(budget: AccountBudget, pace: Pace, now: float) -> AccountBudget:

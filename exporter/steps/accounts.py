@@ -117,8 +117,9 @@ class Account:
             await self._update(lambda budget: rules.return_general(budget, moments))
 
     async def wait_until(self, moment: float) -> None:
-        """Sleep until a moment (seconds since the epoch)."""
-        while (missing := moment - self.now()) > 0:
+        """Sleep until a moment (seconds since the epoch), however the clock is set meanwhile."""
+        ends_at = self.ports.clock.monotonic() + moment - self.now()
+        while (missing := ends_at - self.ports.clock.monotonic()) > 0:
             await self.ports.clock.sleep(missing)
 
     async def note_throttle(self, verdict: Verdict) -> None:
@@ -172,12 +173,17 @@ class Account:
         return rules.usual_settle_seconds(await self.load(), self.pace)
 
     async def load(self) -> AccountBudget:
-        """The budget as it is now."""
-        return await self.ports.budgets.load(self.name)
+        """The budget as it is now; one that nobody can believe is rebuilt."""
+        budget = await self.ports.budgets.load(self.name)
+        if rules.believed(budget, self.pace, self.now()) is budget:
+            return budget
+        return await self._update(lambda believed: believed)
 
     async def _update(self, change: rules.Change) -> AccountBudget:
         return await self.ports.budgets.update(
-            self.name, change, rebuilt=rules.rebuilt(self.pace, self.now())
+            self.name,
+            lambda budget: change(rules.believed(budget, self.pace, self.now())),
+            rebuilt=rules.rebuilt(self.pace, self.now()),
         )
 
     def now(self) -> float:

@@ -138,7 +138,10 @@ class Lot:
             if not items:
                 break
             await self._places.acquire()
-            await self.account.wait_until(max(moment, self._not_before))
+            due = max(moment, self._not_before)
+            if due - self.account.now() > self.sending_seconds_left:
+                return False  # the clock was put back meanwhile: its moments would come after our time
+            await self.account.wait_until(due)
             late_seconds = max(0.0, self.account.now() - moment)
             if self._must_halt() or late_seconds > self.account.pace.late_seconds:
                 return False  # who is too late has lost the slots, and comes back for new ones

@@ -279,8 +279,8 @@ class _Turn:
                 break
             if not moments:
                 moments.extend(await self._reserve(len(asking), len(batches) - len(asking)))
-            wait = moments[0] - self.account.now() if moments else 0.0
-            if not moments or wait > NEAR_SECONDS:
+            wait = moments[0] - self.account.now() if moments else 2 * NEAR_SECONDS
+            if wait > NEAR_SECONDS:
                 far_seconds = max(0.0, wait - NEAR_SECONDS)
                 break
             await self.account.wait_until(moments[0])

@@ -2,7 +2,9 @@
 
 import orjson
 
+from exporter.adapters.budgets import MOST_OFF_SECONDS
 from exporter.domain.budget import AccountBudget, Change
+from exporter.errors import RetryLaterError
 from tests.fakes.storage import Document, Process
 
 
@@ -17,6 +19,8 @@ class FakeBudgetStore:
         start = rebuilt
 
         def swap(document: Document) -> bytes | None:
+            if abs(self._process.clock_off_seconds) > MOST_OFF_SECONDS:
+                raise RetryLaterError("the clock of this instance is off")
             before = _decode(document) if document.etag else start
             latest[:] = [change(before)]
             if latest[0] is before and document.etag:

@@ -7,6 +7,8 @@ from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar, TypeVarTuple
 
+from tests.fakes.storage import Process
+
 STARTED_AT: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """When a simulated loop begins."""
 
@@ -72,3 +74,17 @@ class FakeClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class ProcessClock(FakeClock):
+    """The clock of one process, which may be set wrong and stands still while the process does."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self._process.clock_off_seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        await self._process.thaw()

@@ -56,6 +56,10 @@ class Process:
 
     storage: FakeStorage
     owner: str
+    clock_off_seconds: float = 0.0
+    """By how much the process's clock differs from storage's."""
+    frozen_until: float = 0.0
+    """On the monotonic clock: until then the process stands still, and nobody can tell it from a dead one."""
     dies_before_write: int | None = None
     """Counted from 0 over documents and messages alike."""
     write_count: int = 0
@@ -66,7 +70,7 @@ class Process:
         """Take the time of an operation, unless the process is dead."""
         self._check()
         await self.storage.take_time()
-        self._check()
+        await self.thaw()
 
     async def operate_write(self) -> None:
         """Take the time of a write, or die before it."""
@@ -76,6 +80,12 @@ class Process:
             raise ProcessDiedError(self.owner)
         self.write_count += 1
         await self.operate()
+
+    async def thaw(self) -> None:
+        """Stand still for as long as the process is frozen."""
+        while (missing := self.frozen_until - self.storage.clock.monotonic()) > 0:
+            await self.storage.clock.sleep(missing)
+        self._check()
 
     def die(self) -> None:
         """End here and now."""

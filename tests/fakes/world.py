@@ -34,7 +34,7 @@ from tests.canary import keys_in, people_in
 from tests.fakes.activecampaign import FakeActiveCampaign, FakeDestinations
 from tests.fakes.budgets import FakeBudgetStore
 from tests.fakes.claims import FakeClaimStore
-from tests.fakes.clock import FakeClock
+from tests.fakes.clock import FakeClock, ProcessClock
 from tests.fakes.drops import FakeDropStore
 from tests.fakes.facts import FakeFactStore
 from tests.fakes.pauses import FakePauseStore
@@ -211,7 +211,7 @@ class World:
         process = Process(self.storage, owner)
         ports = Ports(
             owner=owner,
-            clock=self.clock,
+            clock=ProcessClock(process),
             randomness=FakeRandomness(self.chance.getrandbits(32)),
             telemetry=self.telemetry,
             registry=self.registry,
@@ -246,14 +246,20 @@ class World:
     def _start_handlers(self) -> None:
         """Hand every visible message to a worker, and sweep when it is time."""
         while (message := self.queues.take()) is not None:
-            worker = self.chance.choice(self.workers)
+            worker = self._any_worker()
             worker.messages.append(message)
             self._start(worker, partial(self._handle, worker, message))
         if self.clock.monotonic() >= self._next_sweep_at:
             self._next_sweep_at += SWEEP_SECONDS
             if self.sweeps:
-                worker = self.chance.choice(self.workers)
+                worker = self._any_worker()
                 self._start(worker, partial(sweep, worker.ports))
+
+    def _any_worker(self) -> Worker:
+        """Whoever is quickest; one that stands still takes nothing, unless nobody else is there."""
+        now = self.clock.monotonic()
+        awake = [worker for worker in self.workers if worker.process.frozen_until <= now]
+        return self.chance.choice(awake or self.workers)
 
     def _start(self, worker: Worker, work: Callable[[], Awaitable[None]]) -> None:
         """Let a worker do something; what it raises is kept, unless its process is dead."""

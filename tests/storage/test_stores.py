@@ -253,7 +253,7 @@ async def test_a_claim_that_was_given_back_is_free_at_once_and_clean(ground: Gro
 
 
 async def test_a_new_account_starts_empty_and_a_lost_budget_waits(ground: Ground) -> None:
-    budgets = BlobBudgetStore(ground.documents)
+    budgets = BlobBudgetStore(ground.documents, SystemClock())
     pace = rules.pace_for(100, 5)
     rebuilt = rules.rebuilt(pace, 1000.0)
 
@@ -270,7 +270,7 @@ async def test_a_new_account_starts_empty_and_a_lost_budget_waits(ground: Ground
 
 
 async def test_many_reservations_at_once_never_share_a_slot(ground: Ground) -> None:
-    budgets = BlobBudgetStore(ground.documents)
+    budgets = BlobBudgetStore(ground.documents, SystemClock())
     pace = rules.pace_for(100, 5)
 
     async def reserve(number: int) -> None:

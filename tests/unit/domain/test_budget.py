@@ -484,3 +484,33 @@ def test_slots_tell_their_moments(count: int, gap: float) -> None:
     assert len(slots.times()) == count
     assert slots.times()[0] == 100.0
     assert math.isclose(slots.times()[-1], slots.end)
+
+
+@given(paces, steps)
+def test_what_the_rules_wrote_is_believed(pace: Pace, course: list[tuple[str, float]]) -> None:
+    account = play(pace, course)
+
+    assert rules.believed(account.budget, pace, account.now) is account.budget
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        AccountBudget(hold_until=4700.0),
+        AccountBudget(slowed_until=4700.0),
+        AccountBudget(general=(1001.0, 4700.0)),
+        AccountBudget(bulk=(Slots(4700.0, 3, 0.35, "t"),)),
+        AccountBudget(bulk=(Slots(1000.0, 3, 1500.0, "t"),), general=(7700.0,)),
+    ],
+)
+def test_a_budget_with_a_moment_more_than_an_hour_ahead_is_rebuilt(lie: AccountBudget) -> None:
+    believed = rules.believed(lie, DOCUMENTED, 1000.0)
+
+    assert believed == AccountBudget(hold_until=1062.0, hold_reason=believed.hold_reason)
+    assert "clock" in believed.hold_reason
+
+
+def test_the_longest_hold_is_believed() -> None:
+    held = rules.note_throttle(AccountBudget(), DOCUMENTED, 1000.0, 1900.0, "throttled")
+
+    assert rules.believed(held, DOCUMENTED, 1000.0) is held
