@@ -1,10 +1,13 @@
 """The landing container in memory."""
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from exporter.domain.drop import DropRecord, Source
 from exporter.errors import StopRunError
 from tests.fakes.storage import Process
+
+BLOCK_BYTES: Final = 4096
 
 
 class FakeDropStore:
@@ -24,12 +27,14 @@ class FakeDropStore:
         return [source for blob, (source, _) in sorted(self._landed.items()) if blob.startswith(prefix)]
 
     def read(self, source: Source) -> Iterator[bytes]:
-        found = self._landed.get(source.blob)
-        if found is None:
-            raise StopRunError("source_gone", "the file was deleted before it was read")
-        if found[0].etag != source.etag:
-            raise StopRunError("superseded", "the file was overwritten while it was read")
-        yield found[1]
+        """The file in blocks, each asked for under the condition that nobody overwrote it."""
+        for start in range(0, max(1, source.size), BLOCK_BYTES):
+            found = self._landed.get(source.blob)
+            if found is None:
+                raise StopRunError("source_gone", "the file was deleted before it was read")
+            if found[0].etag != source.etag:
+                raise StopRunError("superseded", "the file was overwritten while it was read")
+            yield found[1][start : start + BLOCK_BYTES]
 
     async def record(self, record: DropRecord) -> bool:
         return await self._process.create(f"drops/{record.version}.json", record.model_dump_json().encode())
