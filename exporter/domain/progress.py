@@ -27,7 +27,8 @@ MAX_TRIES: Final = 6
 MAX_LOST: Final = 2
 MANY_REFUSALS: Final = 20
 _FIRST_RETRY_SECONDS: Final = 2.0
-_MAX_RETRY_SECONDS: Final = 60.0
+_RETRY_GROWTH: Final = 4.0
+"""So the tries of a body outlast ten minutes in which ActiveCampaign answers with error pages."""
 
 # Where two settlers disagree (one gave up, one saw the end), the better informed one holds.
 _END_RANK: Final = {
@@ -354,5 +355,5 @@ def _next_try(
     last_at, last_reason = max(tries)
     if len(tries) >= MAX_TRIES or lost >= MAX_LOST:
         return None, f"{len(tries)} tries; the last one: {last_reason}"
-    pause = min(_MAX_RETRY_SECONDS, _FIRST_RETRY_SECONDS * 2.0 ** (len(tries) - 1))
+    pause = _FIRST_RETRY_SECONDS * _RETRY_GROWTH ** (len(tries) - 1)
     return Item(chunk, number, leaf, resend=True, not_before=last_at + pause), ""

@@ -43,7 +43,7 @@ STALE_PLAN = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one lot may take from a chunk: items of one kind, in the order of their bodies."""
+    """What one lot may take from a chunk: items of one kind, what failed before behind the rest."""
 
     chunk: int
     items: list[Item]
@@ -69,6 +69,7 @@ def next_work(progress: RunProgress, chunk: int, now: float) -> Work | Pause | N
     for number in numbers:
         items = progress.items(number)
         ready = [item for item in items if item.not_before <= now]
+        ready.sort(key=lambda item: item.not_before > 0)  # what failed before goes behind the rest
         several = [item for item in ready if item.contact_count > 1]
         if ready:
             return Work(number, several or ready, single=not several)

@@ -160,14 +160,14 @@ class FakeActiveCampaign:
             mood = self.mood(request)
         except LostAnswerError as error:
             if error.taken:
-                self._accept(request)
+                self.take(request)
             raise
         if mood is not None:
             return mood
         bad = [i for i, address in enumerate(request.addresses, start=1) if address in self.refused]
         if bad:
             return self._refuse(bad, len(request.contacts))
-        batch_id = self._accept(request)
+        batch_id = self.take(request)
         return answer(200, {"success": 1, "queued_contacts": len(request.contacts), "batchId": batch_id})
 
     def _denies(self, key: str) -> bool:
@@ -194,7 +194,8 @@ class FakeActiveCampaign:
             },
         )
 
-    def _accept(self, request: Request) -> str:
+    def take(self, request: Request) -> str:
+        """Queue the request's contacts, whatever its sender will hear; returns the batch's id."""
         number = len(self.accepted)
         self.accepted.append(request)
         batch_id = f"batch-{number:06d}"

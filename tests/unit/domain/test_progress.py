@@ -194,14 +194,15 @@ def test_a_part_of_a_body_that_may_have_arrived_is_a_resend() -> None:
     assert [item.resend for item in body.items] == [True, True]
 
 
-def test_the_pause_before_another_try_doubles_up_to_a_minute() -> None:
+def test_the_pause_before_another_try_grows_until_six_outlast_ten_minutes() -> None:
     facts: list[Fact] = []
     pauses = []
     for number in range(1, MAX_TRIES):
         facts += accepted_and_ended(BatchEnd.FAILED, number=number)
         pauses.append(the_item(a_body(*facts)).not_before - (1010 + 100 * number))
 
-    assert pauses == [2, 4, 8, 16, 32]
+    assert pauses == [2, 8, 32, 128, 512]
+    assert sum(pauses) > 600
 
 
 @pytest.mark.parametrize("kind", [BatchEnd.FAILED, BatchEnd.INTERRUPTED, SendResult.UNKNOWN])
