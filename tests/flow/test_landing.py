@@ -1,4 +1,4 @@
-"""Files are overwritten, deleted and announced in any order, and exports are edited while runs are under way."""
+"""Files are overwritten, deleted and announced in any order; exports are edited in mid-run."""
 
 from collections.abc import Iterator
 
