@@ -1,0 +1,43 @@
+"""What the code can change in ActiveCampaign is what the promise about consent allows."""
+
+import ast
+from collections.abc import Iterator
+from typing import Final
+
+from tests.structure.test_docs import ROOT
+
+WRITING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+PROBE: Final = "exporter/steps/probe_writes.py"
+"""Removes the contacts that the probe itself has made, each marked twice as its own."""
+
+
+def writing_calls() -> Iterator[tuple[str, str, str]]:
+    """File, method and what is written of the path, of every call that may change something."""
+    for module in sorted((ROOT / "exporter").rglob("*.py")):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                method = node.args[0].value
+                if method in WRITING:
+                    name = str(module.relative_to(ROOT))
+                    yield name, str(method), " ".join(ast.unparse(rest) for rest in node.args[1:])
+
+
+def test_nothing_but_the_bulk_importer_writes_to_activecampaign() -> None:
+    """So nobody's list status is ever set, and nobody is resubscribed who has left."""
+    calls = list(writing_calls())
+
+    assert ("exporter/adapters/activecampaign/client.py", "POST", "'import/bulk_import'") in calls
+    others = [call for call in calls if call[1:] != ("POST", "'import/bulk_import'")]
+    assert [(name, method) for name, method, _ in others] == [(PROBE, "DELETE")]
+
+
+def test_no_method_is_named_in_another_way() -> None:
+    """Every place where a writing method stands as text is one of those calls."""
+    constants = [
+        node.value
+        for module in (ROOT / "exporter").rglob("*.py")
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+
+    assert len([text for text in constants if text in WRITING]) == len(list(writing_calls()))
