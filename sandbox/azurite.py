@@ -14,11 +14,13 @@ last seconds of data on disk.
 import argparse
 import asyncio
 import json
+import os
 import re
 import shutil
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -55,29 +57,49 @@ def find_script(start: Path) -> Path:
     return script
 
 
-def default_connection_string(ports: dict[str, str]) -> str:
-    """Build the connection string for the addresses Azurite announced."""
-    endpoints = [f"{service}Endpoint={address}/{ACCOUNT}" for service, address in sorted(ports.items())]
+def default_connection_string(addresses: dict[str, str], account: str = ACCOUNT) -> str:
+    """Build the connection string for the addresses Azurite announced, by service."""
+    endpoints = [f"{service}Endpoint={address}/{account}" for service, address in sorted(addresses.items())]
     return ";".join(
-        ["DefaultEndpointsProtocol=http", f"AccountName={ACCOUNT}", f"AccountKey={KEY}", *endpoints]
+        ["DefaultEndpointsProtocol=http", f"AccountName={account}", f"AccountKey={KEY}", *endpoints]
     )
 
 
 class Azurite:
-    """One Azurite process: start it, use its `connection_string`, stop it; or `with`, or `async with`."""
+    """One Azurite process: start it, use its `connection_string`, stop it; or `with`, or `async with`.
 
-    def __init__(self, location: Path | None = None, *, start_seconds: float = 30.0) -> None:
+    Started again after a stop, it listens on the ports that it had. `accounts` are served instead of the
+    usual one, all with the same key.
+    """
+
+    def __init__(
+        self,
+        location: Path | None = None,
+        *,
+        accounts: Sequence[str] = (ACCOUNT,),
+        start_seconds: float = 30.0,
+    ) -> None:
         self._location = location
+        self._accounts = accounts
         self._start_seconds = start_seconds
         self._child: Child | None = None
-        self._connection_string: str | None = None
+        self._addresses: dict[str, str] = {}
 
     @property
     def connection_string(self) -> str:
-        """How to reach the storage; known once started."""
-        if self._connection_string is None:
+        """How to reach the storage, the first account of it; known once started."""
+        return self.connection_string_of(self._accounts[0])
+
+    def connection_string_of(self, account: str) -> str:
+        """How to reach one of the accounts."""
+        return default_connection_string(self.addresses, account)
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where each service (`Blob`, `Queue`, `Table`) listens, as http://127.0.0.1:PORT."""
+        if not self._addresses:
             raise RuntimeError("Azurite has not been started")
-        return self._connection_string
+        return self._addresses
 
     @property
     def pid(self) -> int | None:
@@ -91,32 +113,35 @@ class Azurite:
         script = find_script(Path(__file__).parents[1])
         with scratch_file() as complaints:
             child = Child(
-                [find_node(), "--import", _LIFELINE, str(script), *self._options()], stderr=complaints
+                [find_node(), "--import", _LIFELINE, str(script), *self._options()],
+                env={**os.environ, "AZURITE_ACCOUNTS": ";".join(f"{name}:{KEY}" for name in self._accounts)},
+                stderr=complaints,
             )
-            ports = self._await_ports(child)
-            if ports is None:
+            addresses = self._await_addresses(child)
+            if addresses is None:
                 child.stop()
                 raise StartError(f"Azurite did not start: {tail(complaints) or 'no reason given'}")
         child.drain()
         self._child = child
-        self._connection_string = default_connection_string(ports)
+        self._addresses = addresses
         return self
 
-    def _await_ports(self, child: Child) -> dict[str, str] | None:
-        ports: dict[str, str] = {}
+    def _await_addresses(self, child: Child) -> dict[str, str] | None:
+        addresses: dict[str, str] = {}
         deadline = time.monotonic() + self._start_seconds
-        while len(ports) < 3:
+        while len(addresses) < 3:
             line = child.read_line(deadline)
             if not line:
                 return None
             if found := _LISTENING.search(line):
-                ports[found[1]] = found[2]
-        return ports
+                addresses[found[1]] = found[2]
+        return addresses
 
     def _options(self) -> list[str]:
         options = ["--skipApiVersionCheck", "--disableTelemetry", "--silent"]
         for service in ("blob", "queue", "table"):
-            options += [f"--{service}Host", "127.0.0.1", f"--{service}Port", "0"]
+            port = self._addresses.get(service.title(), ":0").rpartition(":")[2]
+            options += [f"--{service}Host", "127.0.0.1", f"--{service}Port", port]
         if self._location is None:
             return [*options, "--inMemoryPersistence"]
         return [*options, "--location", str(self._location)]

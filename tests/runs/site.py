@@ -168,6 +168,16 @@ class Site:
         return self.run("drop", *map(str, files), "--segment", segment, "--wait")
 
 
+def environ_of(connection_string: str, activecampaign_host: str) -> dict[str, str]:
+    """The settings of an app with one storage and one stand-in for ActiveCampaign."""
+    return {
+        "EXPORTER_STORAGE": connection_string,
+        "AzureWebJobsStorage": connection_string,
+        "EXPORTER_LOCAL_HOSTS": activecampaign_host,
+        "EXPORTER_SECRET_ACTIVECAMPAIGN_ACME": KEY,
+    }
+
+
 @contextmanager
 def running_site(
     folder: Path, *simulator_arguments: str, instances: dict[str, int] | None = None
@@ -177,10 +187,7 @@ def running_site(
         simulator = stack.enter_context(running_simulator(*simulator_arguments))
         storage = stack.enter_context(Azurite())
         environ = {
-            "EXPORTER_STORAGE": storage.connection_string,
-            "AzureWebJobsStorage": storage.connection_string,
-            "EXPORTER_LOCAL_HOSTS": simulator.host,
-            "EXPORTER_SECRET_ACTIVECAMPAIGN_ACME": KEY,
+            **environ_of(storage.connection_string, simulator.host),
             "EXPORTER_SECRET_WRONG_KEY": "not-the-key",
             # Only for the tests' patience: the platform's own name for a value of host.json.
             "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.200",
