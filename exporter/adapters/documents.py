@@ -19,8 +19,10 @@ from exporter.errors import ConflictError, RetryLaterError
 from exporter.steps.ports import Clock, Randomness
 
 MAX_SWAPS = 20
-FIRST_PAUSE_SECONDS = 0.05
-LONGEST_PAUSE_SECONDS = 2.0
+SHORTEST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 4.0
+PAUSE_PER_TRY = 2.0
+"""A pause is drawn from at least so many times what the try took: a storage under siege answers slowly."""
 READERS = 16
 _MARK = "write"
 """Metadata that names a write, so that whoever made it can recognise it."""
@@ -34,6 +36,11 @@ class DocumentBytes:
     etag: str | None
     read_at: datetime
     """By storage's own clock."""
+
+
+def next_pause(pause: float, try_seconds: float) -> float:
+    """The longest pause after a try that met another's write, given the one before (0 after the first)."""
+    return min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, 2 * pause, PAUSE_PER_TRY * try_seconds))
 
 
 class Documents:
@@ -62,8 +69,8 @@ class Documents:
     async def create(self, name: str, data: bytes) -> bool:
         """Write a document that must not exist; False when it does."""
         try:
-            await self._container.upload_blob(name, data, overwrite=False)
-        except ResourceExistsError:
+            await self.replace(name, data, etag=None)
+        except ConflictError:
             return False
         return True
 
@@ -88,6 +95,8 @@ class Documents:
         try:
             written = await blob.upload_blob(data, metadata={_MARK: mark}, **condition)
         except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
+            if etag is None and isinstance(error, ResourceNotFoundError):
+                raise  # it is the container that is missing
             # A write whose answer got lost is tried again by the SDK, and then meets itself.
             etag_of_own_write = await self._etag_if_marked(name, mark)
             if etag_of_own_write is not None:
@@ -108,8 +117,9 @@ class Documents:
 
         `change` returns the new bytes, or None to leave the document as it is.
         """
-        pause = FIRST_PAUSE_SECONDS
+        pause = 0.0
         for _ in range(MAX_SWAPS):
+            began_at = self._clock.monotonic()
             document = await self.read(name)
             changed = change(document)
             if changed is None:
@@ -117,8 +127,8 @@ class Documents:
             try:
                 await self.replace(name, changed, etag=document.etag)
             except ConflictError:
+                pause = next_pause(pause, self._clock.monotonic() - began_at)
                 await self._clock.sleep(self._randomness.random() * pause)
-                pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
             else:
                 return
         raise RetryLaterError(f"{name} is swapped by too many at once")

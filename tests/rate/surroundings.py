@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from exporter.adapters.documents import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, MAX_SWAPS
+from exporter.adapters.documents import MAX_SWAPS, next_pause
 from exporter.domain.budget import (
     DOCUMENTED_BULK_PER_MINUTE,
     DOCUMENTED_PER_SECOND,
@@ -118,6 +118,10 @@ class Storage:
         self._chance = chance
         self.hangs_until = 0.0
 
+    def now(self) -> float:
+        """The present moment, in simulated seconds."""
+        return self._loop.now
+
     async def operate(self, count: int = 1) -> None:
         """So many operations, one after the other; the effect comes at the end."""
         for _ in range(count):
@@ -150,8 +154,9 @@ class Budgets:
         """Read, change and write, until nobody interferes."""
         del account, rebuilt  # there is one account, and its budget is never lost
         await self._storage.operate()  # is there a document?
-        pause = FIRST_PAUSE_SECONDS
+        pause = 0.0
         for _ in range(MAX_SWAPS):
+            began_at = self._storage.now()
             before = await self._read()
             latest = change(before)
             if latest is before:
@@ -163,8 +168,8 @@ class Budgets:
                 return latest
             self._counts.lost += 1
             await self._storage.operate()  # was it our own write?
+            pause = next_pause(pause, self._storage.now() - began_at)
             await sleep(self._chance.random() * pause)
-            pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
         raise AssertionError("the budget is swapped by too many at once")
 
     async def load(self, account: str) -> AccountBudget:
