@@ -18,7 +18,8 @@ from exporter.steps.ports import Claim, PlanWriter, Ports
 from exporter.steps.preflight import resolve_mapping
 from exporter.steps.stop import give_way, note_waiting, stop_run
 
-CLAIM_SECONDS = 120.0
+CLAIM_SECONDS = 75.0
+"""Renewed all the time; a planner that died is replaced soon after."""
 LOOK_UP_SECONDS = 5.0
 """How often a planner looks whether its run was stopped; it renews its claim as well."""
 TURN_SECONDS = 30.0
