@@ -97,6 +97,8 @@ class Proxy:
     exchanges: list[Exchange] = field(default_factory=list)
     host: str = ""
     """`127.0.0.1:PORT`, once it listens."""
+    under_way: int = 0
+    """Requests that have arrived and not been answered."""
     _runner: web.AppRunner | None = None
     _session: aiohttp.ClientSession | None = None
 
@@ -135,6 +137,13 @@ class Proxy:
             await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        self.under_way += 1
+        try:
+            return await self._pass_on(request)
+        finally:
+            self.under_way -= 1
+
+    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         call, body = f"{request.method} {request.raw_path}", await request.read()
         fault = next((fault for fault in [*self.faults] if fault.strikes(call, body)), None)
         if fault is not None and fault.when == "before":

@@ -1,4 +1,4 @@
-"""Storage falters in the middle of an operation: throttles, errors, connections cut before and after the deed.
+"""Storage falters in the middle of an operation: throttles, errors, connections that are cut.
 
 Each operation of the adapters meets each fault at each of its requests, once and twice in a row. None counts
 as done without an answer, and none takes its own first try for another's.
@@ -47,7 +47,7 @@ from tests.proxy import Answer, Cut, Effect, Fault, Proxy
 from tests.storage.conftest import Ground
 from tests.storage.test_contention import add_one
 
-SOON: Final = {"initial_backoff": 0, "increment_base": 0.05, "random_jitter_range": 0}
+SOON: Final[dict[str, Any]] = {"initial_backoff": 0, "increment_base": 0.05, "random_jitter_range": 0}
 """The SDK's pauses, for a test's patience."""
 RUN: Final = a_run()
 
@@ -306,7 +306,7 @@ async def test_a_storage_that_refuses_the_key_is_asked_once_and_not_again(
 async def test_a_message_that_met_a_fault_lies_on_the_queue(
     azurite: str, when: Literal["before", "after"], effect: Effect, times: int
 ) -> None:
-    blob_address, queue_address = addresses(azurite)
+    _, queue_address = addresses(azurite)
     async with Proxy(queue_address) as proxy:
         proxied = through({queue_address: proxy}, azurite)
         async with QueueServiceClient.from_connection_string(proxied, **SOON) as queues:
