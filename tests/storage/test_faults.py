@@ -95,7 +95,7 @@ async def a_claim_is_had_prolonged_and_given_back(ground: Ground) -> None:
 
 
 async def a_budget_is_charged_once(ground: Ground) -> None:
-    budgets = BlobBudgetStore(ground.documents)
+    budgets = BlobBudgetStore(ground.documents, SystemClock())
 
     def charge(budget: AccountBudget) -> AccountBudget:
         return AccountBudget(failures=budget.failures + 1)
