@@ -392,10 +392,10 @@ def _token(run_id: str, work: Work) -> str:
 def _maybe_sent(progress: RunProgress, chunk: int) -> frozenset[int]:
     """Bodies of which an owner who vanished may have sent something without leaving a receipt.
 
-    Requests go out in order, those with one contact last, and at most so many are without a receipt; so only
-    the first ones of either kind can be.
+    Those that were never sent before go out in order, those with one contact last, and at most so many are
+    without a receipt; so only the first ones of either kind can be. The others are resent anyway.
     """
-    items = progress.items(chunk)
+    items = [item for item in progress.items(chunk) if not item.resend]
     several = [item for item in items if item.contact_count > 1]
     single = [item for item in items if item.contact_count == 1]
     return frozenset(item.body for item in (*several[:MAX_WITHOUT_RECEIPT], *single[:MAX_WITHOUT_RECEIPT]))
