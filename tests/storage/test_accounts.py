@@ -36,10 +36,11 @@ async def test_impatient_clients_give_up_after_seconds(account: StorageAccount) 
 
 
 @pytest.mark.parametrize("account", [BY_KEY, BY_IDENTITY])
-async def test_the_app_has_the_patience_of_the_sdk(account: StorageAccount) -> None:
+async def test_the_app_tries_again_soon_and_for_a_minute(account: StorageAccount) -> None:
     async with open_account(account) as clients:
         for client in (clients.blobs, clients.blocking_blobs, clients.queues):
-            assert patience(client) == (3, 20, 60)
+            assert patience(client) == (5, 20, 60)
+            assert 0 < pause(client) <= 3
 
 
 async def test_impatience_reaches_containers_and_queues(azurite: str) -> None:
