@@ -12,6 +12,8 @@ from tests.fakes.world import World
 
 PAGE = b"<html><head><title>502 Bad Gateway</title></head><body>ann6@example.org</body></html>"
 
+SOON_SECONDS = 60.0
+
 
 async def a_world() -> tuple[World, FakeActiveCampaign]:
     """One connection, one export that lets automations start."""
@@ -65,6 +67,18 @@ async def test_ten_minutes_of_error_pages_are_waited_out_with_few_requests(statu
     world.check_promises()
 
 
+@pytest.mark.usefixtures("two_contacts_a_body")
+async def test_an_hour_of_error_pages_does_not_use_up_the_tries_of_the_first_bodies() -> None:
+    world, account = await a_world()
+    account.mood = lambda request: answer(502, PAGE) if request.at <= 3600 else None
+
+    await world.drop(addresses(400))
+    await world.until_quiet()
+
+    assert world.report().counts.delivered == 400
+    world.check_promises()
+
+
 STRANGE = {
     "nothing": b"",
     "broken JSON": b'{"success":1,"batchId":"9b1c',
@@ -98,6 +112,7 @@ async def test_an_acceptance_without_a_batch_id_is_none_and_the_body_is_sent_aga
         request for request in account.requests[4:] if request.addresses == account.requests[3].addresses
     ]
     assert [request.exclude_automations for request in again] == [True]
+    assert again[0].at - account.requests[3].at < SOON_SECONDS
     assert len(account.requests) == 52
     assert account.repeated_count == (2 if taken else 0)
     assert max(account.automations_started.values()) == 1

@@ -89,7 +89,7 @@ async def test_an_instance_alone_with_a_wrong_clock_waits_says_so_and_goes_on_wh
     await world.until_quiet(until=jumped_at + 1200)
     assert len(account.requests) == sent < 300
     assert [reason for reason in told if "clock" in reason]
-    assert world.telemetry.count(Event.SETTLEMENT_TURNED) <= 1200
+    assert world.telemetry.count(Event.SETTLEMENT_TURNED) <= 600
 
     world.workers[0].process.clock_off_seconds = 0.0
     await world.until_quiet()

@@ -7,7 +7,7 @@ import pytest
 from exporter.domain.run import RunState
 from exporter.steps.aggregate import aggregate
 from exporter.steps.events import Event
-from exporter.steps.messages import Queue, ReceiptsMessage
+from exporter.steps.messages import ChunkMessage, PlanMessage, Queue, ReceiptsMessage, SettlementMessage
 from tests.builders import a_connection, addresses, an_export
 from tests.fakes.activecampaign import FakeActiveCampaign
 from tests.fakes.world import World
@@ -43,6 +43,28 @@ async def test_messages_that_come_in_any_order_change_nothing(slowest_seconds: f
     await world.until_quiet()
 
     check_all_arrived_once(world, account, {*addresses(500), *addresses(300, "bo")})
+
+
+@pytest.mark.parametrize("bodies", [1, 40, 110])
+async def test_messages_that_come_before_their_time_change_nothing(bodies: int) -> None:
+    world, account = await a_world("vip")
+    await world.drop(addresses(400))
+    while len(account.requests) < bodies:
+        await world.step()
+
+    run_id = world.run().run_id
+    early = [
+        (Queue.RECEIPTS, ReceiptsMessage(run_id=run_id)),
+        (Queue.SETTLEMENTS, SettlementMessage(run_id=run_id, turn=90)),
+        (Queue.CHUNKS, ChunkMessage(run_id=run_id, chunk=2)),
+        (Queue.CHUNKS, ChunkMessage(run_id=run_id, chunk=1)),
+        (Queue.PLANS, PlanMessage(run_id=run_id)),
+    ]
+    for queue, message in early:
+        world.queues.put(queue, message.to_text(), 0)
+    await world.until_quiet()
+
+    check_all_arrived_once(world, account, set(addresses(400)))
 
 
 @pytest.mark.parametrize("lost_count", [1, 2, 3])

@@ -8,7 +8,7 @@ from exporter.domain.chunk import Chunk, decode_chunk
 from exporter.domain.run import PlanRecord, RunState
 from tests.builders import a_connection, addresses, an_export
 from tests.fakes.activecampaign import FakeActiveCampaign
-from tests.fakes.plans import FakePlanWriter
+from tests.fakes.plans import FakePlanStore, FakePlanWriter
 from tests.fakes.storage import ProcessDiedError
 from tests.fakes.world import World
 
@@ -74,20 +74,31 @@ async def test_a_planner_that_dies_between_its_chunks_is_followed_by_one_that_pl
     check_one_plan_was_sent(world, account)
 
 
-@pytest.mark.parametrize("after_seconds", [0.3, 0.6, 1.0, 1.5, 2.0])
+@pytest.mark.parametrize("moment", ["before its record", "after its record"])
 async def test_a_planner_that_stands_still_for_five_minutes_finds_another_plan_in_force(
-    after_seconds: float,
+    monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     world = World(worker_count=2)
     account = await world.connect(a_connection(), an_export())
-    await world.drop(addresses(ROWS))
-    while not any(name.endswith("/plan.json") for name in world.storage.documents):
-        await world.until_quiet(until=world.clock.monotonic() + 0.01)
-    (planner,) = (worker for worker in world.workers if worker.messages)
+    finish, frozen = FakePlanStore.finish, set[str]()
 
-    await world.until_quiet(until=world.clock.monotonic() + after_seconds)
-    planner.process.frozen_until = world.clock.monotonic() + 300
+    async def stand_still(store: FakePlanStore, run_id: str, record: PlanRecord) -> PlanRecord:
+        (planner,) = (worker for worker in world.workers if worker.ports.plans is store)
+        first = not frozen
+        frozen.add(planner.process.owner)
+        if moment == "after its record":
+            record = await finish(store, run_id, record)
+        if first:
+            planner.process.frozen_until = world.clock.monotonic() + 300
+            await planner.process.thaw()
+        return record if moment == "after its record" else await finish(store, run_id, record)
+
+    monkeypatch.setattr(FakePlanStore, "finish", stand_still)
+    await world.drop(addresses(ROWS))
     await world.until_quiet()
 
+    assert len(frozen) == 2
+    assert plan_record(world).epoch == world.run().plan_epoch == (2 if moment == "before its record" else 1)
+    assert account.requests[0].at < 250
     assert account.repeated_count == account.throttled_count == 0
     check_one_plan_was_sent(world, account)
