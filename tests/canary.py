@@ -17,7 +17,7 @@ OPERATOR: Final = "ann@example.org"
 
 _KEYS: Final = re.compile(r"canary-key|Y2FuYXJ5LWtle", re.IGNORECASE)
 _ADDRESSES: Final = re.compile(
-    r"[\w.+%'-]+(?:@|%40)(?:(?:[\w-]+\.)*example\.(?:com|org|net)|[\w-]+\.example)\b", re.IGNORECASE
+    r"[\w.+%'-]{1,64}(?:@|%40)(?:(?:[\w-]+\.)*example\.(?:com|org|net)|[\w-]+\.example)\b", re.IGNORECASE
 )
 _PHONES: Final = re.compile(r"(?:\+|%2B)47\d{8}")
 _MARKED: Final = ("Canaria", "Birdwood", "Canarytown")

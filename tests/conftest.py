@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import Mock
@@ -16,6 +17,9 @@ from tests.canary import WATCH, keys_in, people_in
 # No test is timed, and the same examples are looked at everywhere.
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
+
+# As in host.json: at INFO the storage library logs every request.
+logging.getLogger("azure").setLevel(logging.WARNING)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
