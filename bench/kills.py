@@ -22,10 +22,10 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # `python bench/kills.py` puts bench/ there, not the checkout
 
 from sandbox.azurite import Azurite  # noqa: E402 - needs the path set above
-from tests.runs.course import Course, check_the_end  # noqa: E402 - as above
-from tests.runs.random_kills import WORK, Plan, killed_run, most_repeated  # noqa: E402 - as above
+from tests.runs.course import Course, Venue  # noqa: E402 - as above
+from tests.runs.random_kills import WORK, Plan, check_kills, most_repeated, run_with_kills  # noqa: E402 - as above
 
-ACCOUNT = "kills"
+NAME = "kills"
 
 
 def main() -> None:
@@ -45,26 +45,20 @@ async def measure(plan: Plan) -> int:
     started_at = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="exporter-kills-") as folder,
-        Azurite(accounts=[ACCOUNT]) as azurite,
+        Azurite(accounts=[NAME]) as azurite,
     ):
-        async with killed_run(plan, azurite, ACCOUNT, Path(folder)) as course:
-            print(f"ended after {(time.monotonic() - started_at) / 60:.1f} min", flush=True)
-            tell(course)
-            try:
-                check_the_end(course, most_repeated=most_repeated(course))
-                check_automations(course, plan)
-            except AssertionError as error:
-                print(f"not as promised: {error}")
-                return 1
+        venue = Venue(azurite, Path(folder))
+        await run_with_kills(NAME, plan, venue)
+    print(f"ended after {(time.monotonic() - started_at) / 60:.1f} min")
+    course = venue.courses[NAME]
+    tell(course)
+    try:
+        check_kills(course, plan)
+    except AssertionError as error:
+        print(f"not as promised: {error}")
+        return 1
     print("as promised")
     return 0
-
-
-def check_automations(course: Course, plan: Plan) -> None:
-    """Where automations are off, no request could start one."""
-    if not plan.automations:
-        assert not any(body.automations for body in course.accepted())  # noqa: S101 - judged by the caller
-        assert course.simulator.counters()["automation_runs"] == 0  # noqa: S101 - as above
 
 
 def tell(course: Course) -> None:

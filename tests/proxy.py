@@ -38,9 +38,13 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Do:
-    """Something happens, at once and before anything else moves; then the connection is reset."""
+    """Something happens, at once and before anything else moves; then the connection is reset if `cuts`.
 
-    what: Callable[[], None]
+    What happens is told the port of the client.
+    """
+
+    what: Callable[[int], None]
+    cuts: bool = True
 
 
 Effect: TypeAlias = Answer | Cut | Do
@@ -146,15 +150,15 @@ class Proxy:
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         call, body = f"{request.method} {request.raw_path}", await request.read()
         fault = next((fault for fault in [*self.faults] if fault.strikes(call, body)), None)
-        if fault is not None and fault.when == "before":
-            return self._fail(fault.effect, request)
+        if fault is not None and fault.when == "before" and (failed := self._fail(fault.effect, request)):
+            return failed
         try:
             status, headers, content = await self._forward(request, body)
         except aiohttp.ClientError:  # the server is gone, or cut the connection
-            return self._fail(Cut(), request)
+            return self._cut(request)
         self.exchanges.append(Exchange(_moment(headers), call, body, status, _port(request)))
-        if fault is not None:
-            return self._fail(fault.effect, request)
+        if fault is not None and fault.when == "after" and (failed := self._fail(fault.effect, request)):
+            return failed
         response = web.StreamResponse(status=status, headers=_end_to_end(headers))
         if request.method != "HEAD" and status not in {204, 304}:
             response.content_length = len(content)
@@ -176,12 +180,17 @@ class Proxy:
         ) as answer:
             return answer.status, answer.headers, await answer.read()
 
-    def _fail(self, effect: Effect, request: web.Request) -> web.Response:
+    def _fail(self, effect: Effect, request: web.Request) -> web.Response | None:
+        """Let it happen; None where the request goes on as if nothing were."""
         match effect:
             case Answer(status):
                 return web.Response(status=status)
-            case Do(what):
-                what()
+            case Do(what, cuts):
+                what(_port(request))
+                return self._cut(request) if cuts else None
+        return self._cut(request)
+
+    def _cut(self, request: web.Request) -> web.Response:
         if request.transport is not None:
             request.transport.abort()
         return web.Response(status=500)  # nobody hears it

@@ -41,6 +41,8 @@ async def aggregate(message: ReceiptsMessage, ports: Ports) -> None:
         return
     record = await ports.plans.record(run.run_id)
     if record is None:
+        if run.plan_epoch is not None and run.stopped is None:
+            run = await _stop(run, _PLAN_LOST, ports)
         if run.stopped is not None:
             await _complete(run, None, NOTHING_PLANNED, ports)
         return
@@ -57,10 +59,7 @@ async def aggregate(message: ReceiptsMessage, ports: Ports) -> None:
     try:
         await ports.reports.write_rejects(run.run_id, _rejects(run, record, progress, ports))
     except StopRunError as error:  # a chunk is gone: its rows can't be listed, which nobody may overlook
-        lost = RunError(code=error.code, message=str(error))
-        run = await ports.runs.update(
-            run.run_id, lambda current: current.model_copy(update={"stopped": current.stopped or lost})
-        )
+        run = await _stop(run, error, ports)
         await ports.reports.write_rejects(run.run_id, ports.plans.rejects(run.run_id, record.epoch))
     await _complete(run, record, progress, ports)
 
@@ -75,6 +74,20 @@ async def end_unfolded(run_id: str, ports: Ports) -> None:
 def _still_open(run: Run, progress: RunProgress) -> bool:
     """Whether batches have to be followed to their end before the run is over."""
     return bool(progress.open_batches()) and not run.abandoned
+
+
+_PLAN_LOST = StopRunError(
+    "state_lost",
+    "the run's plan is gone from storage, so nobody can tell what was sent; drop the segment again",
+)
+
+
+async def _stop(run: Run, error: StopRunError, ports: Ports) -> Run:
+    """Write down why the run can't end well; the first reason stays."""
+    reason = RunError(code=error.code, message=str(error))
+    return await ports.runs.update(
+        run.run_id, lambda current: current.model_copy(update={"stopped": current.stopped or reason})
+    )
 
 
 async def _is_being_sent(run: Run, progress: RunProgress, ports: Ports) -> bool:

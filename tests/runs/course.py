@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any
 
 from exporter.bootstrap import open_app
 from exporter.cli.demo import compare, demo_configuration
@@ -33,6 +33,8 @@ from tests.proxy import Exchange, Proxy
 from tests.runs.site import KEY, ROOT, environ_of
 
 LOOK_SECONDS = 2.0
+STARTS_AT_ONCE = 2
+"""A start costs seconds of a core; a killed host is started again without waiting for a turn."""
 NO_LIMITS = Limits(bulk_requests_per_minute=1_000_000, requests_per_second=100_000)
 SEGMENT = "customers"
 BULK = "^POST /api/3/import/bulk_import"
@@ -89,37 +91,6 @@ class Course:
     unequal: list[str] = field(default_factory=list)
     """What differs from the truth at the end: report and contacts, value by value."""
 
-    @classmethod
-    @asynccontextmanager
-    async def open(
-        cls, azurite: Azurite, account: str, folder: Path, settings: SimulatorSettings, **options: Any
-    ) -> AsyncIterator[Self]:
-        """Everything but the host, which is not started yet; all of it ended at the end."""
-        async with AsyncExitStack() as stack:
-            simulator = await stack.enter_async_context(SimulatedActiveCampaign(settings))
-            before_simulator = await stack.enter_async_context(Proxy(simulator.url))
-            direct = azurite.connection_string_of(account)
-            proxied, proxies = direct, {}
-            for service in ("Blob", "Queue"):
-                proxy = await stack.enter_async_context(Proxy(azurite.addresses[service]))
-                proxied = proxied.replace(azurite.addresses[service], proxy.url)
-                proxies[service] = proxy
-            environ = environ_of(proxied, before_simulator.host)
-            # What the host keeps for itself, leases and its timer, is no matter of the app's.
-            environ["AzureWebJobsStorage"] = direct
-            environ["EXPORTER_SECRET_ACTIVECAMPAIGN_DEMO"] = KEY
-            app = await stack.enter_async_context(
-                open_app(Settings.from_env({**environ, "EXPORTER_STORAGE": direct}))
-            )
-            log = stack.enter_context((folder / f"{account}.log").open("ab"))
-            host = Supervised(environ, log, **options)
-            course = cls(app.ports, simulator, before_simulator, proxies["Blob"], proxies["Queue"], host)
-            try:
-                yield course
-            finally:
-                await asyncio.gather(*course.restarts, return_exceptions=True)
-                await host.stop()
-
     async def drop(self, rows: int, *, limits: Limits = NO_LIMITS, automations: bool = True) -> None:
         """Apply an export and drop a made-up segment for it."""
         wanted = demo_configuration(self.before_simulator.host)
@@ -134,8 +105,8 @@ class Course:
         blocks, self.truth = made_up_segment(rows, seed=rows, with_contacts=True)
         await self.ports.drops.put(f"{SEGMENT}/{SEGMENT}.csv", blocks)
 
-    def kill_and_restart(self) -> None:
-        """What a crash and a supervisor do, for a proxy to call."""
+    def kill_and_restart(self, _port: int = 0) -> None:
+        """What a crash and a supervisor do; a proxy may call it."""
         self.killed_at.append(time.time())
         self.host.kill()
         self.restarts.append(asyncio.get_running_loop().create_task(self._restart()))
@@ -205,6 +176,59 @@ class Course:
             address for body in self.accepted() if body.automations for address in body.addresses
         )
         return [address for address, count in counts.items() if count > 1]
+
+
+@dataclass(slots=True)
+class Venue:
+    """What courses share: an emulator, a folder for logs, and turns at starting a host."""
+
+    azurite: Azurite
+    folder: Path
+    starting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_AT_ONCE))
+    courses: dict[str, Course] = field(default_factory=dict)
+    """By name, for whoever judges them."""
+
+    @asynccontextmanager
+    async def course(
+        self, name: str, settings: SimulatorSettings, *, all_through_proxies: bool = False, **options: Any
+    ) -> AsyncIterator[Course]:
+        """A course with a host that runs, in a storage account of its own; all of it ended at the end.
+
+        The host's own leases and the test's own look-ups take the direct way, unless they are to meet the
+        same faults as the app.
+        """
+        async with AsyncExitStack() as stack:
+            simulator = await stack.enter_async_context(SimulatedActiveCampaign(settings))
+            before_simulator = await stack.enter_async_context(Proxy(simulator.url))
+            direct = self.azurite.connection_string_of(account_of(name))
+            proxied, proxies = direct, {}
+            for service in ("Blob", "Queue"):
+                proxy = await stack.enter_async_context(Proxy(self.azurite.addresses[service]))
+                proxied = proxied.replace(self.azurite.addresses[service], proxy.url)
+                proxies[service] = proxy
+            environ = environ_of(proxied, before_simulator.host)
+            ours = proxied if all_through_proxies else direct
+            environ["AzureWebJobsStorage"] = ours
+            environ["EXPORTER_SECRET_ACTIVECAMPAIGN_DEMO"] = KEY
+            app = await stack.enter_async_context(
+                open_app(Settings.from_env({**environ, "EXPORTER_STORAGE": ours}))
+            )
+            log = stack.enter_context((self.folder / f"{name}.log").open("ab"))
+            host = Supervised(environ, log, **options)
+            course = Course(app.ports, simulator, before_simulator, proxies["Blob"], proxies["Queue"], host)
+            self.courses[name] = course
+            try:
+                async with self.starting:
+                    await host.start()
+                yield course
+            finally:
+                await asyncio.gather(*course.restarts, return_exceptions=True)
+                await host.stop()
+
+
+def account_of(name: str) -> str:
+    """The storage account of a course: small letters and digits."""
+    return name.replace("-", "")
 
 
 async def until(reached: Callable[[], bool], look_seconds: float) -> None:

@@ -8,6 +8,11 @@ request that the server did, told as a regular expression over "METHOD /path".
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from sandbox.activecampaign import SimulatorSettings
+from tests.proxy import Do, Fault
+from tests.runs.course import Venue
+from tests.runs.site import KEY
+
 BULK: Final = "^POST /api/3/import/bulk_import"
 ASKED: Final = "^GET /api/3/import/info"
 RUN: Final = "^PUT .*/exporter/runs/"
@@ -92,3 +97,18 @@ CRASH_POINTS: Final = (
     after("run-completed", RUN, CLOSED, body='"state":"succeeded"'),
 )
 """Every kind of claim and every write of the flow, in its order."""
+
+
+async def crash(point: CrashPoint, venue: Venue) -> None:
+    """Let a host die at the point, and follow what its successor does."""
+    settings = SimulatorSettings(
+        key=KEY, limits_enforced=False, unlimited_processing_seconds=1.0, retry_after_seconds=30
+    )
+    async with venue.course(point.name, settings) as course:
+        if point.throttled_call:
+            course.simulator.install_fault("bulk", "throttle_429", calls=[point.throttled_call])
+        for proxy in course.proxies:
+            dying = Do(course.kill_and_restart)
+            proxy.faults.append(Fault(point.when, point.call, dying, nth=point.nth, body=point.body))
+        await course.drop(point.rows)
+        await course.until_over()

@@ -2,27 +2,26 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from exporter.domain.configuration import Limits
 from exporter.steps.lot import MAX_WITHOUT_RECEIPT
 from sandbox.activecampaign import SimulatorSettings
-from sandbox.azurite import Azurite
-from tests.runs.course import Course, until
+from tests.runs.course import Course, Venue, check_the_end, until
 from tests.runs.site import KEY
 
 WORK: Final = r"^PUT .*/plan.json|^POST /api/3/import/bulk_import|^GET /api/3/import/info"
 """What shows that a host works on the run."""
 
-FAULTS: Final = (("bulk", "reset_after", 0.01), ("*", "status:503", 0.01), ("bulk", "truncated_json", 0.005))
+FAULTS: Final = (
+    ("bulk", "reset_after", 0.01),
+    ("*", "status:503", 0.01),
+    ("bulk", "truncated_json", 0.005),
+    ("bulk", "batch_end:interrupted", 0.02),
+)
 """Route, action and share of the calls."""
-INTERRUPTED: Final = 0.02
-"""Share of the batches that ActiveCampaign gives up half-way."""
 REPEATING: Final = frozenset({"reset_after", "truncated_json", "batch_end:interrupted"})
 """Faults after which a body is sent once more."""
 
@@ -39,23 +38,18 @@ class Plan:
     """A host is killed at the latest so long after it has begun to work."""
 
 
-@asynccontextmanager
-async def killed_run(plan: Plan, azurite: Azurite, account: str, folder: Path) -> AsyncIterator[Course]:
-    """A run at the documented limits that has come to its end through all of it."""
-    async with Course.open(azurite, account, folder, SimulatorSettings(key=KEY)) as course:
-        for number, (route, action, share) in enumerate(
-            (*FAULTS, ("bulk", "batch_end:interrupted", INTERRUPTED))
-        ):
-            seed = 100 * plan.seed + number
-            course.simulator.install_fault(route, action, {"probability": share, "seed": seed})
-        await course.host.start()
+async def run_with_kills(name: str, plan: Plan, venue: Venue) -> None:
+    """Take a run at the documented limits to its end through all of it."""
+    async with venue.course(name, SimulatorSettings(key=KEY)) as course:
+        for number, (route, action, share) in enumerate(FAULTS):
+            calls = {"probability": share, "seed": 100 * plan.seed + number}
+            course.simulator.install_fault(route, action, calls)
         await course.drop(plan.rows, limits=Limits(), automations=plan.automations)
         killing = asyncio.ensure_future(_kill(course, plan))
         try:
             await course.until_over()
         finally:
             killing.cancel()
-        yield course
 
 
 async def _kill(course: Course, plan: Plan) -> None:
@@ -77,3 +71,12 @@ def most_repeated(course: Course) -> int:
     """So many bodies may have been sent twice: those under way at each kill, and those that met a fault."""
     struck = sum(rule.hits for rule in course.simulator.state.faults.rules if str(rule.fault) in REPEATING)
     return MAX_WITHOUT_RECEIPT * len(course.killed_at) + struck
+
+
+def check_kills(course: Course, plan: Plan) -> None:
+    """The host was killed as often as planned, and the run ended as promised all the same."""
+    assert len(course.killed_at) == plan.kills
+    check_the_end(course, most_repeated=most_repeated(course))
+    if not plan.automations:
+        assert not any(body.automations for body in course.accepted())
+        assert course.simulator.counters()["automation_runs"] == 0
