@@ -16,6 +16,10 @@ class RetryLaterError(ExporterError):
     """Nothing is wrong with the work itself: the same call may succeed later."""
 
 
+class NewerVersionError(RetryLaterError):
+    """Something was written by a newer version of this app: an instance that runs that version goes on."""
+
+
 class StopRunError(ExporterError):
     """The run can't go on; its text says what to do. `code` is stable, for programs.
 

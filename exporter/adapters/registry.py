@@ -7,6 +7,7 @@ import orjson
 
 from exporter.adapters.documents import DocumentBytes, Documents
 from exporter.domain.configuration import Connection, Export
+from exporter.domain.schema import check_schema
 from exporter.errors import ConflictError
 from exporter.steps.ports import Stored, StoredExport
 
@@ -89,6 +90,5 @@ def _same(document: DocumentBytes, etag: str) -> bool:
 
 def _part(document: DocumentBytes, key: str) -> bytes:
     content = orjson.loads(document.data)
-    if content["schema"] != SCHEMA:
-        raise ValueError(f"configuration schema {content['schema']} is not known here (known: {SCHEMA})")
+    check_schema("configuration", content["schema"], SCHEMA)
     return orjson.dumps(content[key])

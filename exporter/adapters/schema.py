@@ -8,7 +8,7 @@ from typing import TypeVar
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from exporter.errors import RetryLaterError
+from exporter.errors import NewerVersionError
 
 Kind = TypeVar("Kind", bound=BaseModel)
 
@@ -20,12 +20,12 @@ def to_bytes(document: BaseModel) -> bytes:
 
 
 def from_bytes(kind: type[Kind], data: bytes) -> Kind:
-    """A stored document. Raises RetryLaterError for one of a newer version of the app."""
+    """A stored document. Raises NewerVersionError for one of a newer version of the app."""
     try:
         return kind.model_validate_json(data)
     except ValidationError:
         if _number_in(data) > _known(kind):
-            raise RetryLaterError(f"a {kind.__name__} was stored by a newer version of this app") from None
+            raise NewerVersionError(f"a {kind.__name__} was stored by a newer version of this app") from None
         raise
 
 

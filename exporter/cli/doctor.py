@@ -19,7 +19,7 @@ from exporter.cli.console import Output
 from exporter.cli.running import ExitCode, JsonOption, run
 from exporter.cli.wording import moment
 from exporter.domain.configuration import Connection, Export
-from exporter.errors import ConfigurationError
+from exporter.errors import ConfigurationError, NewerVersionError
 from exporter.settings import Settings, current_settings, secret_setting
 from exporter.steps.doctor import Check, Code, Doctor, Examination, Instruments, TroubleError
 
@@ -101,7 +101,7 @@ async def _read_configuration(examination: Examination, app: "App") -> tuple[lis
         registry = app.ports.registry
         try:
             stored, stored_exports = await registry.connections(), await registry.exports()
-        except ValueError as error:
+        except (ValueError, NewerVersionError) as error:
             raise TroubleError(
                 Code.CONFIGURATION,
                 f"a stored connection or export can't be read by this version ({type(error).__name__})",

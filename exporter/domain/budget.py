@@ -19,6 +19,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Final, Self, TypeAlias
 
+from exporter.domain.schema import check_schema
+
 SCHEMA: Final = 1
 
 DOCUMENTED_BULK_PER_MINUTE: Final = 100
@@ -175,9 +177,8 @@ class AccountBudget:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """The budget that `to_json` stored. Raises ValueError for another schema."""
-        if data["schema"] != SCHEMA:
-            raise ValueError(f"budget schema {data['schema']} is not known here (known: {SCHEMA})")
+        """The budget that `to_json` stored. Raises NewerVersionError or ValueError for another schema."""
+        check_schema("budget", data["schema"], SCHEMA)
         return cls(
             bulk=tuple(Slots(*entry) for entry in data["bulk"]),
             general=tuple(data["general"]),

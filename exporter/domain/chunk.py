@@ -11,6 +11,8 @@ from typing import Final
 
 import orjson
 
+from exporter.domain.schema import check_schema
+
 SCHEMA: Final = 1
 MAX_CHUNK_BODIES: Final = 98
 MAX_BODY_CONTACTS: Final = 250
@@ -78,12 +80,11 @@ def encode_chunk(number: int, bodies: Iterable[Body]) -> bytes:
 def decode_chunk(data: bytes) -> Chunk:
     """The chunk that `encode_chunk` stored.
 
-    Raises ValueError for another schema or a length that does not fit.
+    Raises NewerVersionError or ValueError for another schema or a length that does not fit.
     """
     header_end = data.index(b"\n")
     header = orjson.loads(data[:header_end])
-    if header["schema"] != SCHEMA:
-        raise ValueError(f"chunk schema {header['schema']} is not known here (known: {SCHEMA})")
+    check_schema("chunk", header["schema"], SCHEMA)
     bodies = []
     start = header_end + 1
     for entry in header["bodies"]:

@@ -15,6 +15,8 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
+from exporter.domain.schema import check_schema
+
 SCHEMA: Final = 1
 
 Mask: TypeAlias = int
@@ -209,10 +211,9 @@ def encode_facts(name: str, facts: Iterable[Fact]) -> bytes:
 
 
 def decode_facts(data: bytes) -> list[Fact]:
-    """The facts of one stored document. Raises ValueError for another schema."""
+    """The facts of one stored document. Raises NewerVersionError or ValueError for another schema."""
     document = orjson.loads(data)
-    if document["schema"] != SCHEMA:
-        raise ValueError(f"fact schema {document['schema']} is not known here (known: {SCHEMA})")
+    check_schema("fact", document["schema"], SCHEMA)
     facts: list[Fact] = [
         *(Receipt.from_json(entry) for entry in document["receipts"]),
         *(Outcome.from_json(entry) for entry in document["outcomes"]),

@@ -7,9 +7,9 @@ or with us; an outage of storage, or a deployment that is half done, takes as lo
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from exporter.errors import RetryLaterError
+from exporter.errors import NewerVersionError, RetryLaterError
 from exporter.steps.events import Event
-from exporter.steps.messages import KINDS, Message, NewerMessageError, Queue, parse_message
+from exporter.steps.messages import KINDS, Message, Queue, parse_message
 from exporter.steps.ports import Ports
 
 PUT_BACK_SECONDS = 30.0
@@ -21,7 +21,7 @@ async def handle(
     """Do the work of a message. Raises BadMessageError, and whatever else should count as a try."""
     try:
         message = parse_message(KINDS[queue], text)
-    except NewerMessageError as error:
+    except NewerVersionError as error:
         await _put_back(queue, text.decode(), None, error, ports)
         return
     try:

@@ -9,7 +9,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exporter.domain.budget import Slots
-from exporter.errors import ExporterError, RetryLaterError
+from exporter.errors import ExporterError, NewerVersionError
 
 MAX_MESSAGE_BYTES: Final = 512
 SCHEMA: Final = 1
@@ -22,10 +22,6 @@ class Queue(StrEnum):
     CHUNKS = "chunks"
     SETTLEMENTS = "settlements"
     RECEIPTS = "receipts"
-
-
-class NewerMessageError(RetryLaterError):
-    """A message of a newer version of this app: it waits for an instance that runs that version."""
 
 
 class BadMessageError(ExporterError):
@@ -111,7 +107,7 @@ AnyMessage = TypeVar("AnyMessage", bound=Message)
 def parse_message(kind: type[AnyMessage], text: str | bytes) -> AnyMessage:
     """The message in a queue's text.
 
-    Raises NewerMessageError or BadMessageError; their texts hold nothing of the content.
+    Raises NewerVersionError or BadMessageError; their texts hold nothing of the content.
     """
     if len(text) > MAX_MESSAGE_BYTES:
         raise BadMessageError(f"a {kind.__name__} has at most {MAX_MESSAGE_BYTES} bytes")
@@ -119,7 +115,7 @@ def parse_message(kind: type[AnyMessage], text: str | bytes) -> AnyMessage:
         return kind.model_validate_json(text)
     except ValidationError as error:
         if _is_newer(text):
-            raise NewerMessageError(f"a {kind.__name__} of a newer version of this app") from None
+            raise NewerVersionError(f"a {kind.__name__} of a newer version of this app") from None
         places = ", ".join(sorted({_place(problem["loc"]) for problem in error.errors()}))
         raise BadMessageError(f"not a {kind.__name__}; wrong: {places}") from None
 

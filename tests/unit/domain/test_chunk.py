@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.domain.chunk import Body, Chunk, Place, decode_chunk, encode_chunk
+from exporter.errors import NewerVersionError
 
 contacts = st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=8), max_size=3), max_size=4).map(
     orjson.dumps
@@ -42,6 +43,6 @@ def test_a_chunk_that_was_cut_off_or_grew_is_refused(cut: int) -> None:
         decode_chunk(damaged)
 
 
-def test_a_chunk_of_another_schema_is_refused() -> None:
-    with pytest.raises(ValueError, match="schema 2 is not known"):
+def test_a_chunk_of_a_newer_version_is_left_to_it() -> None:
+    with pytest.raises(NewerVersionError, match="schema 2 is not known"):
         decode_chunk(b'{"schema":2,"number":0,"bodies":[]}\n')

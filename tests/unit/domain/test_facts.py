@@ -20,6 +20,7 @@ from exporter.domain.facts import (
     to_ranges,
     whole,
 )
+from exporter.errors import NewerVersionError
 from tests.builders import a_receipt, an_outcome
 
 positions = st.sets(st.integers(0, 249), min_size=1)
@@ -90,10 +91,10 @@ def test_a_document_without_requests_has_no_tally() -> None:
     assert decode_facts(encode_facts("outcomes-000001", facts)) == facts
 
 
-def test_a_document_of_another_schema_is_refused() -> None:
+def test_a_document_of_a_newer_version_is_left_to_it() -> None:
     document = {**orjson.loads(encode_facts("receipts", [])), "schema": 2}
 
-    with pytest.raises(ValueError, match="schema 2 is not known"):
+    with pytest.raises(NewerVersionError, match="schema 2 is not known"):
         decode_facts(orjson.dumps(document))
 
 

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.domain.budget import Slots
+from exporter.errors import NewerVersionError
 from exporter.steps.messages import (
     KINDS,
     MAX_MESSAGE_BYTES,
     BadMessageError,
     ChunkMessage,
     Message,
-    NewerMessageError,
     PlanMessage,
     Queue,
     ReceiptsMessage,
@@ -162,7 +162,7 @@ def test_no_text_raises_anything_but_the_named_error(kind: type[Message], text: 
     told = ""
     try:
         parse_message(kind, text)
-    except (BadMessageError, NewerMessageError) as error:
+    except (BadMessageError, NewerVersionError) as error:
         told = str(error)
     assert "canary" not in told
     assert len(told) < 200
@@ -171,7 +171,7 @@ def test_no_text_raises_anything_but_the_named_error(kind: type[Message], text: 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
 def test_a_message_of_a_newer_version_is_told_from_a_bad_one(message: Message) -> None:
     newer = json.dumps({**json.loads(message.to_text()), "schema": 2, "more": "of it"})
-    with pytest.raises(NewerMessageError):
+    with pytest.raises(NewerVersionError):
         parse_message(type(message), newer.encode())
 
 
@@ -179,5 +179,5 @@ def test_a_message_of_a_newer_version_is_told_from_a_bad_one(message: Message) -
 @settings(max_examples=300)
 def test_bytes_of_any_kind_are_a_message_or_refused(text: bytes) -> None:
     for kind in KINDS.values():
-        with pytest.raises((BadMessageError, NewerMessageError)):
+        with pytest.raises((BadMessageError, NewerVersionError)):
             parse_message(kind, text)

@@ -1,0 +1,34 @@
+"""Documents of a newer version are left to it; older ones are read and written anew."""
+
+import orjson
+import pytest
+from pydantic import ValidationError
+
+from exporter.adapters.schema import from_bytes, to_bytes
+from exporter.domain.pause import Pauses
+from exporter.domain.run import Run
+from exporter.domain.watermark import Watermark
+from exporter.errors import NewerVersionError
+from tests.builders import a_run
+
+
+def test_a_document_of_a_newer_version_is_left_to_it() -> None:
+    for document in (a_run(), Pauses(), Watermark.of(a_run())):
+        content = orjson.loads(to_bytes(document))
+        newer = {**content, "schema_number": content["schema_number"] + 1, "more": 1}
+        with pytest.raises(NewerVersionError):
+            from_bytes(type(document), orjson.dumps(newer))
+        with pytest.raises(ValidationError):
+            from_bytes(type(document), orjson.dumps({**content, "more": 1}))
+
+
+def test_an_older_document_is_written_under_the_present_number() -> None:
+    content = orjson.loads(to_bytes(a_run()))
+    older = from_bytes(Run, orjson.dumps({**content, "schema_number": 1}))
+    assert orjson.loads(to_bytes(older))["schema_number"] == content["schema_number"]
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"schema_number": "2"}', b"\xff"])
+def test_what_is_no_document_is_not_taken_for_a_newer_one(data: bytes) -> None:
+    with pytest.raises(ValidationError):
+        from_bytes(Run, data)
