@@ -26,7 +26,7 @@ def rows():
         yield b"p%d@example.com,P,%s\\r\\n" % (number % 100, b"x" * 1000)
 
 def zipped(blocks):
-    zipper = zlib.compressobj(1, zlib.DEFLATED, 31)
+    zipper = zlib.compressobj(9, zlib.DEFLATED, 31)
     for block in blocks:
         yield zipper.compress(block)
     yield zipper.flush()

@@ -167,7 +167,7 @@ def test_every_trigger_is_fed(monkeypatch: pytest.MonkeyPatch) -> None:
     functions = functions_of(load_function_app(monkeypatch).app)
 
     assert {name: function.kind for name, function in functions.items()} == {
-        **dict.fromkeys(QUEUE_FUNCTIONS, "queueTrigger"),
+        **dict.fromkeys([*QUEUE_FUNCTIONS, "on_drop_poisoned"], "queueTrigger"),
         "on_segment_dropped": "blobTrigger",
         "sweep_stalled_runs": "timerTrigger",
     }
@@ -188,6 +188,12 @@ def test_a_poisoned_message_is_always_taken(monkeypatch: pytest.MonkeyPatch, fun
 
     assert ends == {"taken": MESSAGES}
     assert world.telemetry.count(Event.MESSAGE_POISONED) == MESSAGES
+
+
+def test_a_poisoned_event_is_always_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends, _ = run_simulated(monkeypatch, "on_drop_poisoned")
+
+    assert ends == {"taken": MESSAGES}
 
 
 def test_a_blob_of_any_name_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
