@@ -4,8 +4,8 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import TypeAlias
+from contextlib import asynccontextmanager, suppress
+from typing import TypeAlias, cast
 
 import pytest
 
@@ -76,7 +76,18 @@ def reset(writer: asyncio.StreamWriter) -> None:
 @asynccontextmanager
 async def destination_at(server: Server) -> AsyncIterator[AiohttpDestination]:
     """A destination whose ActiveCampaign is this server."""
-    listening = await asyncio.start_server(server, "127.0.0.1", 0)
+    serving: list[asyncio.Task[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(cast("asyncio.Task[None]", asyncio.current_task()))
+        try:
+            await server(reader, writer)
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with listening, open_session() as session:
         host = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
         clock = FakeClock()
@@ -84,6 +95,7 @@ async def destination_at(server: Server) -> AsyncIterator[AiohttpDestination]:
         destinations = AiohttpDestinations(session, secrets, HostPolicy(local_hosts=(host,)), clock)
         async with destinations.open(a_connection("acme", host=host)) as destination:
             yield destination
+    await asyncio.gather(*serving, return_exceptions=True)
 
 
 @pytest.mark.parametrize(
