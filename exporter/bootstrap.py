@@ -25,6 +25,7 @@ from exporter.adapters.runs import BlobRunStore
 from exporter.adapters.secrets import SecretReader
 from exporter.adapters.signs import BlobSignsOfLife
 from exporter.adapters.storage import Storage, is_outage, open_storage
+from exporter.adapters.suppression import BlobSuppressionStore
 from exporter.adapters.telemetry import LogTelemetry
 from exporter.adapters.watermarks import BlobWatermarkStore
 from exporter.settings import Settings
@@ -68,6 +69,7 @@ async def open_app(
                 drops=BlobDropStore(storage.landing, storage.blocking_landing, documents),
                 runs=BlobRunStore(documents),
                 pauses=BlobPauseStore(documents),
+                suppression=BlobSuppressionStore(documents, randomness),
                 plans=BlobPlanStore(storage.state, storage.blocking_state, documents),
                 facts=BlobFactStore(documents),
                 claims=BlobClaimStore(documents, clock),

@@ -33,3 +33,7 @@ class SystemRandomness:
     def token(self) -> str:
         """12 hex digits that no other process makes."""
         return secrets.token_hex(6)
+
+    def secret(self) -> bytes:
+        """32 bytes that nobody can guess."""
+        return secrets.token_bytes(32)

@@ -48,6 +48,15 @@ def with_ascii_domain(address: str) -> str | None:
     return candidate if PLAIN_ADDRESS.fullmatch(candidate) else None
 
 
+def match_key(address: str) -> str:
+    """The form in which addresses of one person are the same: trimmed, ASCII domain, without case.
+
+    What can't be an address is only trimmed and lowered: rejects and files may hold it all the same.
+    """
+    trimmed = address.strip()
+    return (trimmed if trimmed.isascii() else with_ascii_domain(trimmed) or trimmed).lower()
+
+
 def address_fault(address: str) -> str:
     """What is wrong with a trimmed address that can't be sent, in words that do not repeat it."""
     local, _, domain = address.rpartition("@")

@@ -193,7 +193,34 @@ class Tally:
     throttled: int = 0
 
 
-Fact: TypeAlias = Receipt | Outcome | Tally
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """Contacts of one body that must not be sent any more, because a person was erased.
+
+    `plan_epoch` says of whose plan: plans of one run may put people at different positions.
+    """
+
+    plan_epoch: int
+    chunk: int
+    body: int
+    positions: Mask
+
+    def to_json(self) -> dict[str, Any]:
+        """The stored form."""
+        return {
+            "plan_epoch": self.plan_epoch,
+            "chunk": self.chunk,
+            "body": self.body,
+            "positions": to_ranges(self.positions),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Erased":
+        """The fact that `to_json` wrote."""
+        return cls(data["plan_epoch"], data["chunk"], data["body"], from_ranges(data["positions"]))
+
+
+Fact: TypeAlias = Receipt | Outcome | Tally | Erased
 
 
 def encode_facts(name: str, facts: Iterable[Fact]) -> bytes:
@@ -205,6 +232,8 @@ def encode_facts(name: str, facts: Iterable[Fact]) -> bytes:
                 document["receipts"].append(fact.to_json())
             case Outcome():
                 document["outcomes"].append(fact.to_json())
+            case Erased():
+                document.setdefault("erased", []).append(fact.to_json())
             case Tally():
                 document["tally"] = [fact.bulk, fact.status, fact.throttled]
     return orjson.dumps(document)
@@ -217,6 +246,7 @@ def decode_facts(data: bytes) -> list[Fact]:
     facts: list[Fact] = [
         *(Receipt.from_json(entry) for entry in document["receipts"]),
         *(Outcome.from_json(entry) for entry in document["outcomes"]),
+        *(Erased.from_json(entry) for entry in document.get("erased", ())),
     ]
     if "tally" in document:
         facts.append(Tally(document["name"], *document["tally"]))

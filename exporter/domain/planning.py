@@ -17,6 +17,7 @@ from exporter.domain.decoding import decoded_texts
 from exporter.domain.packing import Packer
 from exporter.domain.reading import ReadingWatch, plain_pieces
 from exporter.domain.reject import Reject, RejectReason
+from exporter.domain.suppression import NOBODY, Suppressed
 from exporter.domain.table import Table
 from exporter.domain.wording import shown
 from exporter.errors import StopRunError
@@ -45,7 +46,7 @@ class PlanLimits:
 
 @dataclass(frozen=True, slots=True)
 class PlanSummary:
-    """What became of the rows: `rows = rejected + duplicates + contacts`, always.
+    """What became of the rows: `rows = rejected + duplicates + suppressed + contacts`, always.
 
     The two tuples have one number per chunk, in order; `reasons` counts the rejects by reason.
     """
@@ -57,6 +58,7 @@ class PlanSummary:
     bodies_per_chunk: tuple[int, ...]
     contacts_per_chunk: tuple[int, ...]
     reasons: dict[str, int]
+    suppressed: int = 0
 
 
 def plan_drop(
@@ -68,17 +70,19 @@ def plan_drop(
     on_reject: Callable[[Reject], None],
     keep_going: Callable[[], None] | None = None,
     first: int | None = None,
+    suppressed: Suppressed = NOBODY,
 ) -> PlanSummary:
     """Read, check and pack a drop as it streams by, each chunk handed on as soon as it is full.
 
     `sources` are pairs of blob name and that blob's bytes, in blocks cut anywhere. `keep_going` is called
     every some thousand rows; what it raises ends the plan. The same bytes, mapping and limits give the same
     chunks and rejects, however the blocks are cut. With `first` the plan ends, and counts, at the row that
-    gives the contact of that number (from 1); what follows is not even read.
+    gives the contact of that number (from 1); what follows is not even read. Every row of a person whom
+    `suppressed` holds is counted and left out.
 
     Raises StopRunError for a drop that can't be read whole; chunks handed on before that are void.
     """
-    planner = _Planner(mapping, limits, on_chunk, on_reject, first)
+    planner = _Planner(mapping, limits, on_chunk, on_reject, suppressed, first)
     watch = ReadingWatch(limits.max_bytes, keep_going)
     open_headers = []
     for index, (name, blocks) in enumerate(sources):
@@ -130,11 +134,13 @@ class _Planner:
     limits: PlanLimits
     on_chunk: Callable[[Chunk], None]
     on_reject: Callable[[Reject], None]
+    suppressed: Suppressed
     first: int | None = None
     enough: bool = False
     """Whether the first contacts that were asked for are there."""
     rows: int = 0
     duplicates: int = 0
+    suppressed_count: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     seen: set[bytes] = field(default_factory=set)
     """A digest of 16 bytes for each address, so that memory is bounded by their number, not their length."""
@@ -161,7 +167,8 @@ class _Planner:
         max_contact_bytes = self.packer.max_contact_bytes
         max_characters, joined = self.limits.value_characters, "".join
         max_number = self.limits.max_rows - self.rows
-        number = duplicates = 0
+        number = duplicates = suppressed_count = 0
+        is_suppressed = self.suppressed.question
         reject = partial(self._reject, table.name, email_at)
         try:
             for row in table.rows:
@@ -176,15 +183,14 @@ class _Planner:
                         reject(number, row, *misfit)
                         continue
                 address = row[email_at].strip()
-                if not is_plain(address):
-                    ascii_address = with_ascii_domain(address)
-                    if not ascii_address:
-                        reject(number, row, *_why_unsendable(address))
-                        continue
-                    address = ascii_address
+                if not is_plain(address) and not (address := _second_look(address, number, row, reject)):
+                    continue
                 key = digest(address.lower().encode(), digest_size=16).digest()
                 if key in seen:
                     duplicates += 1
+                    continue
+                if is_suppressed is not None and is_suppressed(address):
+                    suppressed_count += 1
                     continue
                 contact = to_json(build(row, address))
                 if len(contact) > max_contact_bytes:
@@ -198,6 +204,7 @@ class _Planner:
             self.enough = True
         self.rows += number
         self.duplicates += duplicates
+        self.suppressed_count += suppressed_count
 
     def _misfit(self, table: Table, number: int, row: list[str]) -> tuple[RejectReason, str] | None:
         """What is wrong with the shape of a row that may be too short, too wide or too long, if anything.
@@ -232,6 +239,7 @@ class _Planner:
             bodies_per_chunk=tuple(self.packer.bodies_per_chunk),
             contacts_per_chunk=tuple(self.packer.contacts_per_chunk),
             reasons=dict(self.reasons),
+            suppressed=self.suppressed_count,
         )
 
     def _reject(
@@ -249,6 +257,14 @@ class _Planner:
             f"{shown(table.name)} takes the drop over {self.limits.max_rows:,} rows, the most that a drop"
             " may have. Split the segment into several smaller ones.",
         )
+
+
+def _second_look(address: str, number: int, row: list[str], reject: Callable[..., None]) -> str:
+    """An unusual address as it can be sent; "" for one that can't, whose row is rejected."""
+    ascii_address = with_ascii_domain(address)
+    if not ascii_address:
+        reject(number, row, *_why_unsendable(address))
+    return ascii_address or ""
 
 
 def _why_unsendable(address: str) -> tuple[RejectReason, str]:

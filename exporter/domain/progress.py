@@ -1,7 +1,8 @@
 """The fold: from the facts of a run to what became of each contact and what is left to do.
 
 Facts may come in any order and more than once; the result is the same. A contact is, in this order of
-precedence: delivered, refused, in flight (accepted, not settled), undelivered (no tries left), or open.
+precedence: delivered, in flight (accepted, not settled) if a person was erased, erased, refused, in flight,
+undelivered (no tries left), or open.
 """
 
 from collections import defaultdict
@@ -11,6 +12,7 @@ from typing import Final
 
 from exporter.domain.facts import (
     BatchEnd,
+    Erased,
     Fact,
     Mask,
     Outcome,
@@ -95,6 +97,8 @@ class BodyProgress:
     """Contacts that ActiveCampaign has accepted at least once."""
     receipted: bool
     """Whether any fact about the body exists."""
+    erased: Mask = 0
+    """Contacts of erased people that were not sent, nor will be."""
     unnamed_refusals: tuple[str, ...] = ()
     """The words of refusals that named none of several contacts."""
 
@@ -114,10 +118,13 @@ class _BodyFacts:
     unknown: set[Receipt] = field(default_factory=set)
     invalid: dict[Mask, Receipt] = field(default_factory=dict)
     ends: dict[str, Outcome] = field(default_factory=dict)
+    erased: Mask = 0
 
-    def add(self, fact: Receipt | Outcome) -> None:
+    def add(self, fact: Receipt | Outcome | Erased) -> None:
         """Take in one fact; the order does not matter."""
-        if isinstance(fact, Outcome):
+        if isinstance(fact, Erased):
+            self.erased |= fact.positions
+        elif isinstance(fact, Outcome):
             known = self.ends.get(fact.batch_id)
             if known is None or _end_key(fact) < _end_key(known):
                 self.ends[fact.batch_id] = fact
@@ -129,6 +136,10 @@ class _BodyFacts:
             known_refusal = self.invalid.get(fact.part)
             if known_refusal is None or _refusal_key(fact) < _refusal_key(known_refusal):
                 self.invalid[fact.part] = fact
+
+    def refusal_of(self, group: Mask) -> Receipt | None:
+        """The refusal of a group, whether it was sent before or after people in it were erased."""
+        return self.invalid.get(group) or self.invalid.get(group & ~self.erased)
 
 
 def _end_key(outcome: Outcome) -> tuple[int, float, Mask]:
@@ -179,6 +190,11 @@ class RunProgress:
         return sum(len(body.refusals) for body in self)
 
     @property
+    def erased(self) -> int:
+        """Contacts of erased people that were not sent, nor will be."""
+        return sum(body.erased.bit_count() for body in self)
+
+    @property
     def in_flight(self) -> int:
         """Contacts accepted but not settled."""
         return sum(body.in_flight.bit_count() for body in self)
@@ -212,12 +228,17 @@ class RunProgress:
 
 
 def fold(
-    contact_counts: Sequence[Sequence[int]], facts: Iterable[Fact], *, tries_since: float = 0.0
+    contact_counts: Sequence[Sequence[int]],
+    facts: Iterable[Fact],
+    *,
+    plan_epoch: int | None = None,
+    tries_since: float = 0.0,
 ) -> RunProgress:
     """Fold facts over the plan; `contact_counts[chunk][body]` is what the plan fixed.
 
     Facts about bodies that the plan does not have are left out. Failures before `tries_since` (seconds since
-    the epoch) no longer count as tries, though what is sent again stays a resend.
+    the epoch) no longer count as tries, though what is sent again stays a resend. What was erased from
+    another plan than `plan_epoch` is left out as well.
     """
     by_body: defaultdict[tuple[int, int], _BodyFacts] = defaultdict(_BodyFacts)
     tallies: dict[str, Tally] = {}
@@ -225,6 +246,9 @@ def fold(
     for fact in facts:
         if isinstance(fact, Tally):
             tallies[fact.name] = fact
+        elif isinstance(fact, Erased):
+            if fact.plan_epoch == plan_epoch:
+                by_body[fact.chunk, fact.body].add(fact)
         else:
             by_body[fact.chunk, fact.body].add(fact)
             last_fact_at = max(last_fact_at, fact.at)
@@ -262,22 +286,23 @@ def _fold_body(chunk: int, number: int, count: int, facts: _BodyFacts, tries_sin
             failed |= outcome.failed
             if receipt.automations:
                 with_automations |= receipt.part & ~outcome.failed
-    failed &= ~delivered
+    erased = facts.erased & everyone & ~(delivered | in_flight)
+    failed &= ~(delivered | erased)
     leaves, refused_whole = _split(everyone, facts)
     refusals = [Refusal(p, RejectReason.FAILED_IN_ACTIVECAMPAIGN, "") for p in positions_of(failed)]
     refusals += [
         Refusal(position, RejectReason.REFUSED_BY_ACTIVECAMPAIGN, words)
         for position, words in sorted(refused_whole.items())
-        if not (delivered | failed) >> position & 1
+        if not (delivered | failed | erased) >> position & 1
     ]
     answered = delivered | mask_of([refusal.position for refusal in refusals])
-    closed = answered | in_flight
+    closed = answered | in_flight | facts.erased
     items = []
     undelivered = []
     for leaf, named in leaves:
         if not leaf & ~closed:
             continue
-        item, given_up = _next_try(chunk, number, leaf, facts, tries_since)
+        item, given_up = _next_try(chunk, number, leaf & ~facts.erased, facts, tries_since)
         if item is not None:
             items.append(item)
         else:  # whoever was named shares the fate of the rest, which nothing proves right or wrong
@@ -289,6 +314,7 @@ def _fold_body(chunk: int, number: int, count: int, facts: _BodyFacts, tries_sin
         delivered=delivered,
         withheld=delivered & ~with_automations,
         in_flight=in_flight & ~answered,
+        erased=erased,
         refusals=tuple(refusals),
         undelivered=tuple(undelivered),
         items=tuple(items),
@@ -310,20 +336,22 @@ def _split(group: Mask, facts: _BodyFacts) -> tuple[list[tuple[Mask, Mask]], dic
 
     The contacts named in a refusal are taken out and the rest is sent; they count as refused once the
     rest was accepted, which proves that the right ones were named. If the rest is refused as well, or
-    nobody was named, the group is halved until the contacts at fault stand alone.
+    nobody was named, the group is halved until the contacts at fault stand alone. Erased people keep their
+    places in a group, so that it is halved as before; they are in no request.
     """
-    refusal = facts.invalid.get(group)
+    refusal = facts.refusal_of(group)
     if refusal is None:
         return [(group, 0)], {}
-    if group.bit_count() == 1:
-        position = group.bit_length() - 1
+    if refusal.part.bit_count() == 1:
+        position = refusal.part.bit_length() - 1
         words = dict(refusal.named).get(position, refusal.detail)
         return [], {position: words}
     named = {position: words for position, words in refusal.named if group >> position & 1}
     taken_out = mask_of(list(named))
     rest = group & ~taken_out
-    if named and rest and rest not in facts.invalid:
-        if any(receipt.part == rest for receipt in facts.accepted.values()):
+    rest_to_send = rest & ~facts.erased
+    if named and rest_to_send and facts.refusal_of(rest) is None:
+        if any(receipt.part in {rest, rest_to_send} for receipt in facts.accepted.values()):
             return [(rest, 0)], named
         return [(rest, taken_out)], {}
     half = positions_of(group)[: group.bit_count() // 2]

@@ -236,6 +236,7 @@ class PlanRecord(_Document):
     rows: int
     rejected: int
     duplicates: int
+    suppressed: int = 0
     reasons: dict[str, int]
     bodies: tuple[tuple[int, ...], ...]
 

@@ -187,9 +187,10 @@ def _counts(record: PlanRecord | None, progress: RunProgress) -> Counts:
         rows=record.rows,
         rejected=record.rejected,
         duplicates=record.duplicates,
+        suppressed=record.suppressed + progress.erased,
         delivered=progress.delivered,
         refused=progress.refused,
-        undelivered=progress.contacts - progress.delivered - progress.refused,
+        undelivered=progress.contacts - progress.delivered - progress.refused - progress.erased,
     )
 
 
@@ -206,7 +207,8 @@ def _listed(body: BodyProgress, run: Run) -> list[Refusal]:
     listed = [*body.refusals, *body.undelivered]
     if run.stopped is not None:
         followed = 0 if run.abandoned else body.in_flight
-        told = body.delivered | followed | sum(1 << refusal.position for refusal in listed)
+        told = body.delivered | followed | body.erased
+        told |= sum(1 << refusal.position for refusal in listed)
         listed += [
             Refusal(position, RejectReason.UNDELIVERED, run.stopped.code)
             for position in positions_of(whole(body.contact_count) & ~told)

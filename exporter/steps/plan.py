@@ -11,6 +11,7 @@ from exporter.domain.chunk import Chunk
 from exporter.domain.contact import ContactMapping
 from exporter.domain.planning import judge_size, plan_drop
 from exporter.domain.run import PlanRecord, Run, RunState
+from exporter.domain.suppression import NOBODY, Suppressed
 from exporter.errors import RetryLaterError, StopRunError
 from exporter.steps.events import Event
 from exporter.steps.messages import ChunkMessage, PlanMessage, Queue, ReceiptsMessage
@@ -196,8 +197,11 @@ async def _read_in_turn(
     except TimeoutError:
         raise RetryLaterError("another drop that is being read") from None
     try:
+        suppressed = await ports.suppression.load(run.connection.id) if run.connection else NOBODY
         async with ports.plans.writer(run.run_id, hold.claim.epoch) as writer:
-            return await asyncio.to_thread(_read, run, mapping, hold.claim.epoch, writer, ports, hold.check)
+            return await asyncio.to_thread(
+                _read, run, mapping, suppressed, hold.claim.epoch, writer, ports, hold.check
+            )
     finally:
         gate.release()
 
@@ -205,6 +209,7 @@ async def _read_in_turn(
 def _read(
     run: Run,
     mapping: ContactMapping,
+    suppressed: Suppressed,
     epoch: int,
     writer: PlanWriter,
     ports: Ports,
@@ -218,7 +223,12 @@ def _read(
     tolerated_percentage = run.export.tolerated_reject_percentage if run.export else 0.0
     if run.first is not None:
         whole = plan_drop(
-            _sources(run, ports), mapping, on_chunk=_forget, on_reject=_forget, keep_going=keep_going
+            _sources(run, ports),
+            mapping,
+            on_chunk=_forget,
+            on_reject=_forget,
+            keep_going=keep_going,
+            suppressed=suppressed,
         )
         judge_rejects(whole.rows, whole.rejected, whole.reasons, tolerated_percentage)
     bodies: list[tuple[int, ...]] = []
@@ -234,12 +244,14 @@ def _read(
         on_reject=writer.reject,
         keep_going=keep_going,
         first=run.first,
+        suppressed=suppressed,
     )
     return PlanRecord(
         epoch=epoch,
         rows=summary.rows,
         rejected=summary.rejected,
         duplicates=summary.duplicates,
+        suppressed=summary.suppressed,
         reasons=summary.reasons,
         bodies=tuple(bodies),
     )

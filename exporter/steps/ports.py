@@ -14,6 +14,7 @@ from exporter.domain.facts import Fact
 from exporter.domain.pause import Pauses
 from exporter.domain.reject import Reject
 from exporter.domain.run import PlanRecord, Run
+from exporter.domain.suppression import Suppressed
 from exporter.domain.verdict import BatchStatus, Verdict
 from exporter.domain.watermark import Watermark
 from exporter.steps.events import Event
@@ -58,6 +59,9 @@ class Randomness(Protocol):
 
     def token(self) -> str:
         """A name that no other process makes: 12 hex digits."""
+
+    def secret(self) -> bytes:
+        """32 bytes that nobody can guess."""
 
 
 class Telemetry(Protocol):
@@ -147,6 +151,16 @@ class PauseStore(Protocol):
 
     async def update(self, change: Callable[[Pauses], Pauses]) -> Pauses:
         """Swap them for their changed selves, again until nobody interferes; no write without a change."""
+
+
+class SuppressionStore(Protocol):
+    """Whom connections must not send, as keyed digests."""
+
+    async def load(self, connection_id: str) -> Suppressed:
+        """Whom a plan must leave out now."""
+
+    async def add(self, connection_id: str, address: str, since: datetime) -> datetime:
+        """Put a person on the list for good; since when they are on it. Safe to repeat."""
 
 
 class PlanWriter(Protocol):
@@ -320,6 +334,7 @@ class Ports:
     drops: DropStore
     runs: RunStore
     pauses: PauseStore
+    suppression: SuppressionStore
     plans: PlanStore
     facts: FactStore
     claims: ClaimStore

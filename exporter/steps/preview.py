@@ -69,13 +69,20 @@ async def preview(
     """
     mapping = await resolve_mapping(export, connection, ports, holds_account=False)
     beginning = _Beginning(first)
-    summary = plan_drop(sources, mapping, on_chunk=beginning.take, on_reject=beginning.reject)
+    summary = plan_drop(
+        sources,
+        mapping,
+        on_chunk=beginning.take,
+        on_reject=beginning.reject,
+        suppressed=await ports.suppression.load(connection.id),
+    )
     request = request_body(orjson.dumps(beginning.contacts), automations=export.automations)
     return Preview(
         counts=Counts(
             rows=summary.rows,
             rejected=summary.rejected,
             duplicates=summary.duplicates,
+            suppressed=summary.suppressed,
             undelivered=summary.contacts,
         ),
         reasons=summary.reasons,

@@ -7,4 +7,5 @@ from exporter.steps.ports import Ports
 
 async def read_progress(run: Run, record: PlanRecord, ports: Ports) -> RunProgress:
     """What the facts recorded until now make of the run's plan."""
-    return fold(record.bodies, await ports.facts.read(run.run_id), tries_since=run.tries_since)
+    facts = await ports.facts.read(run.run_id)
+    return fold(record.bodies, facts, plan_epoch=record.epoch, tries_since=run.tries_since)

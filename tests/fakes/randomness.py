@@ -14,3 +14,6 @@ class FakeRandomness:
 
     def token(self) -> str:
         return f"{self._random.getrandbits(48):012x}"
+
+    def secret(self) -> bytes:
+        return self._random.randbytes(32)

@@ -47,6 +47,7 @@ from tests.fakes.reports import FakeReportStore
 from tests.fakes.runs import FakeRunStore
 from tests.fakes.signs import FakeSigns
 from tests.fakes.storage import FakeStorage, Process, ProcessDiedError, StorageDownError
+from tests.fakes.suppression import FakeSuppressionStore
 from tests.fakes.telemetry import FakeTelemetry
 from tests.fakes.watermarks import FakeWatermarkStore
 
@@ -218,6 +219,7 @@ class World:
             drops=FakeDropStore(process, self.landed),
             runs=FakeRunStore(process),
             pauses=FakePauseStore(process),
+            suppression=FakeSuppressionStore(process),
             plans=FakePlanStore(process, self.planned_rejects),
             facts=FakeFactStore(process),
             claims=FakeClaimStore(process),

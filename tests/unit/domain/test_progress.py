@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from exporter.domain.facts import (
     BatchEnd,
+    Erased,
     Fact,
     Mask,
     Outcome,
@@ -431,3 +432,66 @@ def test_what_a_request_would_carry_is_never_empty_and_never_twice(facts: list[F
         assert all(parts)
         assert all(not first & second for first, second in product(parts, parts) if first != second)
         assert all(part & ~(body.delivered | refused_in(body)) for part in parts)
+
+
+def erased(*positions: int, plan_epoch: int = 1) -> Erased:
+    """People erased from the first body."""
+    return Erased(plan_epoch, 0, 0, mask_of(positions))
+
+
+def a_body_without(*facts: Fact) -> BodyProgress:
+    """What became of a body of four contacts of the first plan, some of whom were erased."""
+    return fold(((4,),), facts, plan_epoch=1).bodies[0][0]
+
+
+def test_an_erased_person_is_in_no_request() -> None:
+    body = a_body_without(erased(1))
+
+    assert [item.part for item in body.items] == [0b1101]
+    assert body.erased == 0b0010
+
+
+def test_what_was_erased_from_another_plan_does_not_count() -> None:
+    assert a_body_without(erased(1, plan_epoch=2)) == a_body_without()
+
+
+def test_whoever_was_delivered_before_being_erased_stays_delivered() -> None:
+    body = a_body_without(a_receipt(), an_outcome(), erased(1))
+
+    assert (body.delivered, body.erased, body.items) == (EVERYONE, 0, ())
+
+
+def test_whoever_was_refused_before_being_erased_is_listed_no_more() -> None:
+    body = a_body_without(a_receipt(), an_outcome(failed=0b0011), erased(1))
+
+    assert [refusal.position for refusal in body.refusals] == [0]
+    assert (body.delivered, body.erased) == (0b1100, 0b0010)
+
+
+def test_whom_an_erased_person_shared_a_refused_pair_with_is_tried_alone() -> None:
+    refused = SendResult.INVALID
+    facts = [a_receipt(refused), a_receipt(refused, part=0b0011), a_receipt(refused, part=0b1100)]
+
+    body = a_body_without(*facts, erased(1))
+
+    assert [item.part for item in body.items] == [0b0001, 0b0100, 0b1000]
+    assert not body.refusals
+
+
+def test_the_contact_named_beside_an_erased_one_alone_is_tried_alone() -> None:
+    pair = a_receipt(SendResult.INVALID, part=0b0011, named=((0, "no"),))
+    body = a_body_without(a_receipt(SendResult.INVALID), pair, erased(1))
+
+    assert [item.part for item in body.items] == [0b0001, 0b1100]
+
+
+@given(facts_of_a_run(), st.lists(st.integers(0, 3), max_size=4))
+def test_erasing_puts_nobody_else_in_two_places_or_in_none(facts: list[Fact], gone: list[int]) -> None:
+    for body in fold(COUNTS, [*facts, erased(*gone)], plan_epoch=1):
+        places = [body.delivered, refused_in(body), given_up_in(body), body.in_flight, body.erased]
+        placed = reduce(or_, places, 0)
+
+        assert sum(place.bit_count() for place in places) == placed.bit_count()
+        assert not any(item.part & body.erased for item in body.items)
+        if whole(body.contact_count) & ~placed:
+            assert body.open_batches or body.items
