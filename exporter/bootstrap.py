@@ -21,6 +21,7 @@ from exporter.adapters.poison import BlobPoisonStore
 from exporter.adapters.queues import StorageWorkQueue
 from exporter.adapters.registry import BlobRegistry
 from exporter.adapters.reports import BlobReportStore
+from exporter.adapters.retention import BlobRetentionLog
 from exporter.adapters.runs import BlobRunStore
 from exporter.adapters.secrets import SecretReader
 from exporter.adapters.signs import BlobSignsOfLife
@@ -79,8 +80,10 @@ async def open_app(
                 poison=BlobPoisonStore(documents, clock),
                 reports=BlobReportStore(storage.state),
                 signs=BlobSignsOfLife(storage.state, clock),
+                retention=BlobRetentionLog(documents),
                 destinations=AiohttpDestinations(session, secrets, settings.host_policy, clock),
                 is_outage=is_outage,
+                drop_retention=settings.drop_retention,
             ),
             settings,
             storage,

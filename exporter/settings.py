@@ -10,11 +10,13 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from exporter.domain.hosts import DEFAULT_PATTERNS, HostPolicy, is_local
+from exporter.domain.retention import DROP_DAYS
 from exporter.errors import ConfigurationError
 
 SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
@@ -24,6 +26,7 @@ SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
         "EXPORTER_VAULT_URL": "The Key Vault with the API keys: https://NAME.vault.azure.net.",
         "EXPORTER_HOST_PATTERNS": "Hosts that a connection may name: *.api-us1.com,…; empty: the defaults.",
         "EXPORTER_LOCAL_HOSTS": "Loopback addresses that may stand in for ActiveCampaign: 127.0.0.1:PORT,…",
+        "EXPORTER_DROP_RETENTION_DAYS": "Days that old drops stay in the landing container; never: for ever.",
         "EXPORTER_DEBUG": "1: show the traceback of an error on the command line.",
     }
 )
@@ -39,6 +42,7 @@ SECRET_PREFIX: Final = "EXPORTER_SECRET_"  # noqa: S105 - the name of a setting
 PLATFORM_SETTINGS: Final = ("AzureWebJobsStorage", "FUNCTIONS_WORKER_RUNTIME")
 """What the Functions host itself reads; the app doesn't."""
 
+_DROP_DAYS: Final = "EXPORTER_DROP_RETENTION_DAYS"
 _KEY_VAULT_REFERENCE: Final = "@Microsoft.KeyVault("
 _STORAGE_URI: Final = re.compile(r"https://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[a-z0-9-]+)?/?", re.ASCII)
 _LOCAL_STORAGE_URI: Final = re.compile(r"https?://127\.0\.0\.1:[0-9]{1,5}/[a-z0-9-]+/?", re.ASCII)
@@ -106,6 +110,8 @@ class Settings:
     landing_connection_name: str = "EXPORTER_STORAGE"
     """The setting that bindings to the landing account name."""
     debug: bool = False
+    drop_retention: timedelta | None = timedelta(days=DROP_DAYS)
+    """How long drops that are no longer needed stay; None: until somebody else deletes them."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -127,6 +133,7 @@ class Settings:
             local_secrets=MappingProxyType(reader.local_secrets(vault_url)),
             landing_connection_name="EXPORTER_LANDING" if landing else "EXPORTER_STORAGE",
             debug=reader.text("EXPORTER_DEBUG") == "1",
+            drop_retention=reader.drop_retention(),
         )
         if reader.problems:
             raise ConfigurationError("\n".join(reader.problems))
@@ -217,6 +224,18 @@ class _Reader:
         if url and not _VAULT_URL.fullmatch(url):
             self._refuse("EXPORTER_VAULT_URL", "should be the vault's URL: https://NAME.vault.azure.net")
         return url.rstrip("/") if url else None
+
+    def drop_retention(self) -> timedelta | None:
+        """How long drops stay that are no longer needed, or None for ever."""
+        days = self.text(_DROP_DAYS)
+        if days is None:
+            return timedelta(days=DROP_DAYS)
+        if days.lower() == "never":
+            return None
+        if not re.fullmatch("[1-9][0-9]{0,3}", days):
+            self._refuse(_DROP_DAYS, f"should be days from 1 to 9999, or never (default {DROP_DAYS})")
+            return None
+        return timedelta(days=int(days))
 
     def host_policy(self) -> HostPolicy:
         """The hosts that connections may name."""

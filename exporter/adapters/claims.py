@@ -57,6 +57,11 @@ class BlobClaimStore:
             return False
         return True
 
+    async def remove(self, run_id: str) -> None:
+        """Delete all claims of a run."""
+        names = await self._documents.names(f"claims/{run_id}/")
+        await self._documents.clear_all([name for name, _ in names])
+
     async def _write(
         self, name: str, owner: str, epoch: int, seconds: float, etag: str | None, *, clean: bool
     ) -> Claim | datetime:

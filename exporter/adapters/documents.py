@@ -1,7 +1,7 @@
 """Small documents in the state container: written once, or swapped by ETag."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -153,6 +153,16 @@ class Documents:
             await self._container.delete_blob(name)
         except ResourceNotFoundError:
             return
+
+    async def names_untouched_since(self, prefix: str, moment: datetime) -> list[str]:
+        """Names of the documents below a prefix that were last written before a moment."""
+        blobs = self._container.list_blobs(name_starts_with=prefix)
+        return [blob.name async for blob in blobs if blob.last_modified < moment]
+
+    async def clear_all(self, names: Sequence[str]) -> None:
+        """Delete documents, some at a time, whatever they hold; those that are gone are fine."""
+        for start in range(0, len(names), READERS):
+            await asyncio.gather(*(self.clear(name) for name in names[start : start + READERS]))
 
     async def names(self, prefix: str) -> list[tuple[str, str]]:
         """Names and ETags of the documents below a prefix."""

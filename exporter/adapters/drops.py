@@ -1,21 +1,32 @@
-"""The landing container, and the records of the drops in it."""
+"""The landing container, and the records of the drops in it.
+
+A file from which a person was erased stands for the version it replaced: its metadata keep the ETag, the
+moment and the size which that version had, and everybody is shown these. So the drop stays the same drop, no
+run begins anew, and it does not pass for a newer one. Whoever overwrites the file takes the metadata away.
+"""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import datetime
+from typing import IO, Any, Final
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
-from azure.storage.blob import ContainerClient
+from azure.storage.blob import BlobProperties, ContainerClient
 from azure.storage.blob.aio import ContainerClient as AsyncContainerClient
 
 from exporter.adapters.documents import Documents
 from exporter.adapters.schema import from_bytes, to_bytes
 from exporter.domain.drop import DropRecord, Source
-from exporter.errors import StopRunError
+from exporter.errors import ConflictError, RetryLaterError, StopRunError
+
+_ETAG: Final = "exporter_etag"
+_LAST_MODIFIED: Final = "exporter_last_modified"
+_SIZE: Final = "exporter_size"
 
 
 class BlobDropStore:
-    """Reads drops pinned to their ETag; writes them only for `exporter drop`."""
+    """Reads drops pinned to their ETag; writes them only for `exporter drop` and `exporter erase`."""
 
     def __init__(
         self, landing: AsyncContainerClient, blocking_landing: ContainerClient, documents: Documents
@@ -27,65 +38,65 @@ class BlobDropStore:
     async def source(self, blob: str) -> Source | None:
         """The blob as it is now, or None when it is gone."""
         try:
-            properties = await self._landing.get_blob_client(blob).get_blob_properties()
+            return _source(await self._landing.get_blob_client(blob).get_blob_properties())
         except ResourceNotFoundError:
             return None
-        return Source(
-            blob=blob,
-            etag=properties.etag.strip('"'),
-            size=properties.size,
-            last_modified=properties.last_modified,
-        )
 
     async def folder(self, prefix: str) -> list[Source]:
         """The blobs below a prefix, sorted by name."""
-        return [
-            Source(
-                blob=blob.name,
-                etag=blob.etag.strip('"'),
-                size=blob.size,
-                last_modified=blob.last_modified,
-            )
-            async for blob in self._landing.list_blobs(name_starts_with=prefix)
-        ]
+        blobs = self._landing.list_blobs(name_starts_with=prefix or None, include=["metadata"])
+        return [_source(blob) async for blob in blobs]
 
     def read(self, source: Source) -> Iterator[bytes]:
-        """The blob's bytes in blocks, all of the version that was seen."""
+        """The blob's bytes in blocks, all of the version that was seen, or of the one that stands for it.
+
+        Raises RetryLaterError when a person is erased from it at this moment.
+        """
         blob = self._blocking_landing.get_blob_client(source.blob)
-        try:
-            stream = blob.download_blob(
-                etag=f'"{source.etag}"', match_condition=MatchConditions.IfNotModified
-            )
-            yield from stream.chunks()
-        except (ResourceModifiedError, ResourceNotFoundError) as error:
-            # A condition on a blob that is gone fails like one on a blob that changed.
-            if not blob.exists():
-                raise StopRunError(
-                    "source_gone",
-                    f"{ascii(source.blob)[1:-1]} was deleted before it was read; drop it again to send it",
-                ) from error
-            raise StopRunError(
-                "superseded",
-                f"{ascii(source.blob)[1:-1]} was overwritten while it was read; nothing of this version "
-                "was sent, the newer one has a run of its own",
-            ) from error
+        etag = f'"{source.etag}"'
+        has_begun = False
+        while True:
+            try:
+                stream = blob.download_blob(etag=etag, match_condition=MatchConditions.IfNotModified)
+                for block in stream.chunks():
+                    has_begun = True
+                    yield block
+            except (ResourceModifiedError, ResourceNotFoundError) as error:
+                # A condition on a blob that is gone fails like one on a blob that changed.
+                if not blob.exists():
+                    raise _gone(source) from error
+                etag = _present_etag(blob.get_blob_properties(), source) or ""
+                if not etag:
+                    raise _overwritten(source) from error
+                if has_begun:
+                    raise RetryLaterError("a drop from which a person was erased meanwhile") from error
+            else:
+                return
 
     async def record(self, record: DropRecord) -> bool:
         """Write a drop's record once."""
-        return await self._documents.create(f"drops/{record.version}.json", to_bytes(record))
+        return await self._documents.create(_record_name(record.version), to_bytes(record))
 
     async def recorded(self, version: str) -> DropRecord | None:
         """What became of a drop."""
-        document = await self._documents.read(f"drops/{version}.json")
+        document = await self._documents.read(_record_name(version))
         return from_bytes(DropRecord, document.data) if document.etag else None
+
+    async def records_untouched_since(self, moment: datetime) -> AsyncIterator[DropRecord]:
+        """The records of drops that were written before a moment."""
+        names = await self._documents.names_untouched_since("drops/", moment)
+        async for _, document in self._documents.read_many(names):
+            if document.etag:
+                yield from_bytes(DropRecord, document.data)
+
+    async def forget(self, version: str) -> None:
+        """Delete a drop's record."""
+        await self._documents.clear(_record_name(version))
 
     async def put(self, blob: str, blocks: Iterable[bytes]) -> Source:
         """Write a blob into the landing container, as an upstream system would."""
         with tempfile.TemporaryFile() as spool:
-            for block in blocks:
-                spool.write(block)
-            size = spool.tell()
-            spool.seek(0)
+            size = _fill(spool, blocks)
             written = await self._landing.get_blob_client(blob).upload_blob(
                 spool, length=size, overwrite=True
             )
@@ -95,3 +106,102 @@ class BlobDropStore:
             size=size,
             last_modified=written["last_modified"],
         )
+
+    async def rewrite(self, source: Source, blocks: Iterable[bytes]) -> bool:
+        """Put other bytes in a file's place, with what it has of metadata, headers and tags."""
+        blob = self._landing.get_blob_client(source.blob)
+        try:
+            now = await blob.get_blob_properties()
+        except ResourceNotFoundError:
+            return False
+        etag = _present_etag(now, source)
+        if etag is None:
+            return False
+        first: dict[str, str] = {
+            _ETAG: source.etag,
+            _LAST_MODIFIED: source.last_modified.isoformat(),
+            _SIZE: str(source.size),
+        }
+        options: dict[str, Any] = {"tags": await blob.get_blob_tags()} if now.tag_count else {}
+        with tempfile.TemporaryFile() as spool:
+            size = _fill(spool, blocks)
+            try:
+                await blob.upload_blob(
+                    spool,
+                    length=size,
+                    overwrite=True,
+                    etag=etag,
+                    match_condition=MatchConditions.IfNotModified,
+                    metadata={**(now.metadata or {}), **first},
+                    content_settings=_headers(now),
+                    **options,
+                )
+            except (ResourceModifiedError, ResourceNotFoundError):
+                return False
+        return True
+
+    async def remove(self, source: Source) -> None:
+        """Delete a file. Raises ConflictError when it was overwritten meanwhile."""
+        blob = self._landing.get_blob_client(source.blob)
+        try:
+            etag = _present_etag(await blob.get_blob_properties(), source)
+            if etag is None:
+                raise ConflictError(f"{ascii(source.blob)[1:-1]} was overwritten meanwhile")
+            await blob.delete_blob(etag=etag, match_condition=MatchConditions.IfNotModified)
+        except ResourceModifiedError as error:
+            raise ConflictError(f"{ascii(source.blob)[1:-1]} was overwritten meanwhile") from error
+        except ResourceNotFoundError:
+            return
+
+
+def _record_name(version: str) -> str:
+    return f"drops/{version}.json"
+
+
+def _source(blob: BlobProperties) -> Source:
+    """A blob as the drop that it belongs to has it."""
+    first = blob.metadata or {}
+    if _ETAG in first:
+        return Source(
+            blob=blob.name,
+            etag=first[_ETAG],
+            size=int(first[_SIZE]),
+            last_modified=datetime.fromisoformat(first[_LAST_MODIFIED]),
+        )
+    return Source(blob=blob.name, etag=blob.etag.strip('"'), size=blob.size, last_modified=blob.last_modified)
+
+
+def _present_etag(blob: BlobProperties, source: Source) -> str | None:
+    """The blob's own ETag, if it is the version that was seen or stands for it."""
+    return f'"{blob.etag.strip(chr(34))}"' if _source(blob).etag == source.etag else None
+
+
+def _headers(blob: BlobProperties) -> Any:
+    """The headers that go with the content; its digest belongs to the bytes that were."""
+    headers = blob.content_settings
+    headers.content_md5 = None
+    return headers
+
+
+def _fill(spool: IO[bytes], blocks: Iterable[bytes]) -> int:
+    """Write blocks into a file and go to its start; how many bytes they are."""
+    for block in blocks:
+        spool.write(block)
+    size = spool.tell()
+    spool.seek(0)
+    return size
+
+
+def _gone(source: Source) -> StopRunError:
+    return StopRunError(
+        "source_gone",
+        f"{ascii(source.blob)[1:-1]} was deleted before it was read; drop it again to send it",
+    )
+
+
+def _overwritten(source: Source) -> StopRunError:
+    return StopRunError(
+        "superseded",
+        f"{ascii(source.blob)[1:-1]} was overwritten while it was read; nothing of this version "
+        "was sent, the newer one has a run of its own",
+    )

@@ -36,6 +36,11 @@ class BlobFactStore:
                 known[name] = decode_facts(document.data)
         return [fact for facts in known.values() for fact in facts]
 
+    async def remove(self, run_id: str) -> None:
+        """Delete all facts of a run."""
+        await self._documents.clear_all([name for name, _ in await self._documents.names(_prefix(run_id))])
+        self._at_hand.pop(run_id, None)
+
     def _known(self, run_id: str) -> dict[str, list[Fact]]:
         known = self._at_hand.setdefault(run_id, {})
         self._at_hand.move_to_end(run_id)

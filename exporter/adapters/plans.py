@@ -2,7 +2,8 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Final
@@ -18,6 +19,7 @@ from exporter.domain.chunk import Chunk, decode_chunk, encode_chunk
 from exporter.domain.reject import Reject, RejectReason
 from exporter.domain.run import PlanRecord
 from exporter.errors import StopRunError
+from exporter.steps.ports import ChunkPlace, PlanParts
 
 # The fastest level: a chunk shrinks to a sixth all the same.
 _GZIP_LEVEL: Final = 1
@@ -41,7 +43,7 @@ class BlobPlanStore:
     @asynccontextmanager
     async def writer(self, run_id: str, epoch: int) -> AsyncIterator["BlobPlanWriter"]:
         """A writer for one attempt at a plan."""
-        writer = BlobPlanWriter(self._blocking_state, f"plans/{run_id}/{epoch:04d}/")
+        writer = BlobPlanWriter(self._blocking_state, run_id, epoch)
         try:
             yield writer
             await asyncio.to_thread(writer.finish)
@@ -64,7 +66,7 @@ class BlobPlanStore:
 
     async def chunk(self, run_id: str, epoch: int, number: int) -> Chunk:
         """A stored chunk; the last one is kept at hand."""
-        name = f"plans/{run_id}/{epoch:04d}/{number:05d}.gz"
+        name = _chunk_name(run_id, epoch, number)
         if self._last_chunk is None or self._last_chunk[0] != name:
             document = await self._documents.read(name)
             if document.etag is None:
@@ -74,10 +76,53 @@ class BlobPlanStore:
             self._last_chunk = name, decode_chunk(gzip.decompress(document.data))
         return self._last_chunk[1]
 
+    async def parts(self) -> AsyncIterator[PlanParts]:
+        """What is stored of every run's plans, by the names of the blobs."""
+        run_id, chunks, rejects = "", list[ChunkPlace](), list[int]()
+        async for blob in self._state.list_blobs(name_starts_with="plans/"):
+            match = _PART.fullmatch(blob.name)
+            if match is None:
+                continue
+            if match["run"] != run_id:
+                if run_id:
+                    yield PlanParts(run_id, tuple(chunks), tuple(rejects))
+                run_id, chunks, rejects = match["run"], [], []
+            if match["chunk"]:
+                chunks.append(ChunkPlace(int(match["epoch"]), int(match["chunk"])))
+            elif match["epoch"]:
+                rejects.append(int(match["epoch"]))
+        if run_id:
+            yield PlanParts(run_id, tuple(chunks), tuple(rejects))
+
+    async def replace_chunk(self, run_id: str, epoch: int, chunk: Chunk) -> None:
+        """Put another chunk of the same shape in the place of a stored one."""
+        self._last_chunk = None
+        await self._state.upload_blob(
+            _chunk_name(run_id, epoch, chunk.number), _zipped(chunk), overwrite=True
+        )
+
+    async def replace_rejects(self, run_id: str, epoch: int, rejects: Sequence[Reject]) -> None:
+        """Put other rows in the place of the stored ones."""
+        lines = b"".join(_line(reject) for reject in rejects)
+        await self._state.upload_blob(_rejects_name(run_id, epoch), lines, overwrite=True)
+
+    async def remove_chunks(self, run_id: str, places: Sequence[ChunkPlace]) -> None:
+        """Delete chunks; those that are gone already are fine."""
+        await self._documents.clear_all([_chunk_name(run_id, *place) for place in places])
+
+    async def remove_rejects(self, run_id: str, epochs: Sequence[int]) -> None:
+        """Delete rejected rows; those that are gone already are fine."""
+        await self._documents.clear_all([_rejects_name(run_id, epoch) for epoch in epochs])
+
+    async def remove(self, run_id: str) -> None:
+        """Delete all plans of a run."""
+        names = await self._documents.names(f"plans/{run_id}/")
+        await self._documents.clear_all([name for name, _ in names])
+
     async def rejects(self, run_id: str, epoch: int) -> AsyncIterator[Reject]:
         """The rows rejected while planning."""
         try:
-            stream = await self._state.download_blob(f"plans/{run_id}/{epoch:04d}/rejects.jsonl")
+            stream = await self._state.download_blob(_rejects_name(run_id, epoch))
         except ResourceNotFoundError:
             return
         rest = b""
@@ -91,9 +136,10 @@ class BlobPlanStore:
 class BlobPlanWriter:
     """Compresses and uploads in threads of its own, so that reading goes on meanwhile."""
 
-    def __init__(self, state: ContainerClient, prefix: str) -> None:
+    def __init__(self, state: ContainerClient, run_id: str, epoch: int) -> None:
         self._state = state
-        self._prefix = prefix
+        self._run_id = run_id
+        self._epoch = epoch
         self._uploads = ThreadPoolExecutor(_UPLOADS_AT_ONCE, thread_name_prefix="plan-upload")
         self._under_way: list[Future[None]] = []
         self._lines: list[bytes] = []
@@ -108,8 +154,8 @@ class BlobPlanWriter:
 
     def reject(self, reject: Reject) -> None:
         """Store a rejected row."""
-        line = orjson.dumps([reject.source, reject.row, reject.reason, reject.detail, reject.email])
-        self._lines.append(line + b"\n")
+        line = _line(reject)
+        self._lines.append(line)
         self._lines_bytes += len(line)
         if self._lines_bytes > _BLOCK_BYTES:
             self._stage_lines()
@@ -127,8 +173,9 @@ class BlobPlanWriter:
         self._uploads.shutdown(wait=True, cancel_futures=True)
 
     def _upload(self, chunk: Chunk) -> None:
-        data = gzip.compress(encode_chunk(chunk.number, chunk.bodies), _GZIP_LEVEL, mtime=0)
-        self._state.upload_blob(f"{self._prefix}{chunk.number:05d}.gz", data, overwrite=True)
+        self._state.upload_blob(
+            _chunk_name(self._run_id, self._epoch, chunk.number), _zipped(chunk), overwrite=True
+        )
 
     def _stage_lines(self) -> None:
         if not self._lines:
@@ -140,4 +187,25 @@ class BlobPlanWriter:
 
     @property
     def _rejects_blob(self) -> BlobClient:
-        return self._state.get_blob_client(f"{self._prefix}rejects.jsonl")
+        return self._state.get_blob_client(_rejects_name(self._run_id, self._epoch))
+
+
+_PART: Final = re.compile(
+    r"plans/(?P<run>[0-9a-f]{32})/(?:plan\.json|(?P<epoch>\d+)/(?:(?P<chunk>\d+)\.gz|rejects\.jsonl))"
+)
+
+
+def _chunk_name(run_id: str, epoch: int, number: int) -> str:
+    return f"plans/{run_id}/{epoch:04d}/{number:05d}.gz"
+
+
+def _rejects_name(run_id: str, epoch: int) -> str:
+    return f"plans/{run_id}/{epoch:04d}/rejects.jsonl"
+
+
+def _zipped(chunk: Chunk) -> bytes:
+    return gzip.compress(encode_chunk(chunk.number, chunk.bodies), _GZIP_LEVEL, mtime=0)
+
+
+def _line(reject: Reject) -> bytes:
+    return orjson.dumps([reject.source, reject.row, reject.reason, reject.detail, reject.email]) + b"\n"

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Final
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -54,6 +55,16 @@ class BlobReportStore:
             ) from None
         async for block in stream.chunks():
             yield block
+
+    async def run_ids(self) -> AsyncIterator[str]:
+        """The runs that have a rejects file."""
+        async for blob in self._state.list_blobs(name_starts_with="reports/"):
+            yield blob.name.split("/")[1]
+
+    async def remove(self, run_id: str) -> None:
+        """Delete a run's rejects file; that there is none is fine."""
+        with suppress(ResourceNotFoundError):
+            await self._state.delete_blob(_path(run_id))
 
 
 def _path(run_id: str) -> str:

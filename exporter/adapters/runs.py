@@ -1,6 +1,7 @@
 """The runs' own documents: `runs/<run id>.json`."""
 
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 
 from exporter.adapters.documents import DocumentBytes, Documents
 from exporter.adapters.schema import from_bytes, to_bytes
@@ -79,6 +80,17 @@ class BlobRunStore:
                 await self._clear_mark(run_id)
             else:
                 yield run
+
+    async def untouched_since(self, moment: datetime) -> AsyncIterator[Run]:
+        """The runs whose document was last written before a moment."""
+        names = await self._documents.names_untouched_since("runs/", moment)
+        async for _, document in self._documents.read_many(names):
+            if document.etag:
+                yield _decode(document)
+
+    async def remove(self, run_id: str) -> None:
+        """Delete a run's document."""
+        await self._documents.clear(_name(run_id))
 
 
 _MARKS = "open-runs/"

@@ -15,6 +15,7 @@ from exporter.cli.follow import follow
 from exporter.cli.reports import report_text, runs_table
 from exporter.cli.running import ExitCode, JsonOption, exit_code, open_session, run, whoever_asks
 from exporter.domain.pause import MAX_REASON_CHARACTERS, Pause
+from exporter.domain.retention import REJECT_DAYS, ended_before
 from exporter.domain.run import Run
 from exporter.domain.wording import escaped
 from exporter.errors import ConfigurationError
@@ -188,6 +189,11 @@ def show_rejects(run_id: RunArgument, as_json: JsonOption = False) -> None:
                 raise ConfigurationError(
                     f"the run is still {found.state.value}: its rejects are complete when it has ended; "
                     f"`exporter run watch {found.run_id}` follows it"
+                )
+            if ended_before(found, REJECT_DAYS, session.ports.clock.now()):
+                raise ConfigurationError(
+                    f"the run ended more than {REJECT_DAYS} days ago, and its rejects are deleted by then: "
+                    f"`exporter run show {found.short_id}` still counts them by reason"
                 )
             blocks = session.ports.reports.read_rejects(found.run_id)
             await (_write_as_json(blocks, output) if as_json else _write(blocks))

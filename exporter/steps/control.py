@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from exporter.domain.configuration import Connection
 from exporter.domain.pause import Pause
+from exporter.domain.retention import CHUNK_DAYS, ended_before
 from exporter.domain.run import SHORT_ID_DIGITS, Run, RunState
 from exporter.domain.watermark import Watermark
 from exporter.errors import ConfigurationError, StopRunError
@@ -123,6 +124,7 @@ async def redrive_run(run_id: str, ports: Ports) -> Run:
         run = await ports.runs.reopen(run_id, lambda current: current)  # asked for twice, or cut short before
         await _put_on_its_way(run, ports)
         return run
+    _check_chunks_are_kept(run, ports)
     first_chunk = await _first_open_chunk(run, ports)
     await _check_nothing_in_the_way(run, ports)
     connection = await _present_connection(run, ports)
@@ -153,6 +155,19 @@ async def redrive_run(run_id: str, ports: Ports) -> Run:
     ports.telemetry.event(Event.RUN_REDRIVEN, run_id=run_id, export_id=run.export_id)
     await ports.queue.send(Queue.CHUNKS, ChunkMessage(run_id=run_id, chunk=first_chunk))
     return run
+
+
+def _check_chunks_are_kept(run: Run, ports: Ports) -> None:
+    """Raises ConfigurationError where the run's contacts are deleted by now, or may be at any moment."""
+    if ended_before(run, CHUNK_DAYS, ports.clock.now()):
+        raise ConfigurationError(
+            f"the run ended more than {CHUNK_DAYS} days ago, and its contacts are deleted by then: "
+            + (
+                f"`exporter export run {run.export_id}` sends the newest drop"
+                if run.export_id
+                else "drop the segment again"
+            )
+        )
 
 
 async def _first_open_chunk(run: Run, ports: Ports) -> int:

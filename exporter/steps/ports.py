@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from exporter.domain.budget import AccountBudget
 from exporter.domain.chunk import Chunk
@@ -13,6 +13,7 @@ from exporter.domain.drop import DropRecord, Source
 from exporter.domain.facts import Fact
 from exporter.domain.pause import Pauses
 from exporter.domain.reject import Reject
+from exporter.domain.retention import DROP_DAYS
 from exporter.domain.run import PlanRecord, Run
 from exporter.domain.suppression import Suppressed
 from exporter.domain.verdict import BatchStatus, Verdict
@@ -117,6 +118,21 @@ class DropStore(Protocol):
     async def put(self, blob: str, blocks: Iterable[bytes]) -> Source:
         """Write a blob into the landing container, as an upstream system would."""
 
+    async def rewrite(self, source: Source, blocks: Iterable[bytes]) -> bool:
+        """Put other bytes in a file's place, in the same drop: the file keeps its ETag and time for us.
+
+        False, and nothing happens, where it was overwritten or deleted meanwhile.
+        """
+
+    async def remove(self, source: Source) -> None:
+        """Delete a file. Raises ConflictError when it was overwritten meanwhile."""
+
+    def records_untouched_since(self, moment: datetime) -> AsyncIterator[DropRecord]:
+        """The records of drops that were written before a moment."""
+
+    async def forget(self, version: str) -> None:
+        """Delete a drop's record."""
+
 
 class RunStore(Protocol):
     """The runs' own documents."""
@@ -141,6 +157,12 @@ class RunStore(Protocol):
 
     def open(self) -> AsyncIterator[Run]:
         """The runs that are not over, in no order; costs nothing for those that are."""
+
+    def untouched_since(self, moment: datetime) -> AsyncIterator[Run]:
+        """The runs whose document was last written before a moment."""
+
+    async def remove(self, run_id: str) -> None:
+        """Delete a run's document."""
 
 
 class PauseStore(Protocol):
@@ -173,6 +195,23 @@ class PlanWriter(Protocol):
         """Store a rejected row."""
 
 
+class ChunkPlace(NamedTuple):
+    """Where a chunk lies: under the epoch of its planner."""
+
+    epoch: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanParts:
+    """What planners left of one run: those whose plan holds, and those who did not come to an end."""
+
+    run_id: str
+    chunks: tuple[ChunkPlace, ...]
+    rejects: tuple[int, ...]
+    """The epochs whose rejected rows are kept."""
+
+
 class PlanStore(Protocol):
     """Plans: chunks, rejected rows, and the record that makes them hold."""
 
@@ -191,6 +230,24 @@ class PlanStore(Protocol):
     def rejects(self, run_id: str, epoch: int) -> AsyncIterator[Reject]:
         """The rows rejected while planning, in the order of the files."""
 
+    def parts(self) -> AsyncIterator[PlanParts]:
+        """What is stored of every run's plans."""
+
+    async def replace_chunk(self, run_id: str, epoch: int, chunk: Chunk) -> None:
+        """Put another chunk of the same shape in the place of a stored one."""
+
+    async def replace_rejects(self, run_id: str, epoch: int, rejects: Sequence[Reject]) -> None:
+        """Put other rows in the place of the stored ones."""
+
+    async def remove_chunks(self, run_id: str, places: Sequence[ChunkPlace]) -> None:
+        """Delete chunks; those that are gone already are fine."""
+
+    async def remove_rejects(self, run_id: str, epochs: Sequence[int]) -> None:
+        """Delete rejected rows; those that are gone already are fine."""
+
+    async def remove(self, run_id: str) -> None:
+        """Delete all plans of a run."""
+
 
 class FactStore(Protocol):
     """The facts of the runs: documents that are written once."""
@@ -200,6 +257,9 @@ class FactStore(Protocol):
 
     async def read(self, run_id: str) -> list[Fact]:
         """All facts of a run, in no order."""
+
+    async def remove(self, run_id: str) -> None:
+        """Delete all facts of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +291,9 @@ class ClaimStore(Protocol):
 
         With `clean` False the next owner learns that something may have been left without a trace.
         """
+
+    async def remove(self, run_id: str) -> None:
+        """Delete all claims of a run."""
 
 
 class BudgetStore(Protocol):
@@ -280,6 +343,22 @@ class ReportStore(Protocol):
 
     def read_rejects(self, run_id: str) -> AsyncIterator[bytes]:
         """The rejects file in blocks; raises ConfigurationError when there is none."""
+
+    def run_ids(self) -> AsyncIterator[str]:
+        """The runs that have a rejects file."""
+
+    async def remove(self, run_id: str) -> None:
+        """Delete a run's rejects file; that there is none is fine."""
+
+
+class RetentionLog(Protocol):
+    """When retention last went through everything."""
+
+    async def last_at(self) -> datetime | None:
+        """When the last complete look began; None before the first one."""
+
+    async def note(self, at: datetime) -> None:
+        """Note the beginning of a look that came to its end."""
 
 
 class SignsOfLife(Protocol):
@@ -344,6 +423,9 @@ class Ports:
     poison: PoisonStore
     reports: ReportStore
     signs: SignsOfLife
+    retention: RetentionLog
     destinations: Destinations
     is_outage: Callable[[BaseException], bool]
     """Whether an error says that storage does not serve just now."""
+    drop_retention: timedelta | None = timedelta(days=DROP_DAYS)
+    """How long drops that are no longer needed stay; None: until somebody else deletes them."""

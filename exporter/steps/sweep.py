@@ -23,6 +23,7 @@ from exporter.steps.messages import (
 from exporter.steps.ports import Ports
 from exporter.steps.receive import receive
 from exporter.steps.refusals import lift_refusals
+from exporter.steps.retention import tidy_up
 from exporter.steps.run_progress import read_progress
 from exporter.steps.waiting import last_moved_at
 
@@ -43,6 +44,8 @@ async def sweep(ports: Ports) -> None:
     for blob in await _unannounced(ports):
         with _apart(ports):
             await receive(blob, ports, announced=False)
+    with _apart(ports):
+        await tidy_up(ports)
 
 
 @contextmanager

@@ -42,6 +42,9 @@ class FakeClaimStore:
             return False
         return True
 
+    async def remove(self, run_id: str) -> None:
+        await self._process.remove(*await self._process.names(f"claims/{run_id}/"))
+
     async def _write(
         self, name: str, epoch: int, seconds: float, etag: str | None, *, clean: bool
     ) -> Claim | datetime:

@@ -1,6 +1,7 @@
 """The landing container in memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import datetime
 from typing import Final
 
 from exporter.domain.drop import DropRecord, Source
@@ -42,6 +43,28 @@ class FakeDropStore:
     async def recorded(self, version: str) -> DropRecord | None:
         document = await self._process.read(f"drops/{version}.json")
         return DropRecord.model_validate_json(document.data) if document.etag else None
+
+    async def records_untouched_since(self, moment: datetime) -> AsyncIterator[DropRecord]:
+        for name in await self._process.names("drops/"):
+            record = DropRecord.model_validate_json((await self._process.read(name)).data)
+            if record.recorded_at < moment:
+                yield record
+
+    async def forget(self, version: str) -> None:
+        await self._process.remove(f"drops/{version}.json")
+
+    async def rewrite(self, source: Source, blocks: Iterable[bytes]) -> bool:
+        await self._process.operate_write()
+        found = self._landed.get(source.blob)
+        if found is None or found[0].etag != source.etag:
+            return False
+        self._landed[source.blob] = found[0], b"".join(blocks)
+        return True
+
+    async def remove(self, source: Source) -> None:
+        await self._process.operate_write()
+        self._landed.pop(source.blob, None)
+        self._process.storage.documents.pop(f"landing/{source.blob}", None)
 
     async def put(self, blob: str, blocks: Iterable[bytes]) -> Source:
         data = b"".join(blocks)

@@ -25,6 +25,9 @@ class FakeFactStore:
         names = await self._process.names(f"facts/{run_id}/")
         return [fact for name in names for fact in _decode(self._process.storage.documents[name].data)]
 
+    async def remove(self, run_id: str) -> None:
+        await self._process.remove(*await self._process.names(f"facts/{run_id}/"))
+
 
 @lru_cache(maxsize=4096)
 def _decode(data: bytes) -> tuple[Fact, ...]:

@@ -1,12 +1,13 @@
 """Plans in memory, in their stored form."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from exporter.domain.chunk import Chunk, decode_chunk, encode_chunk
 from exporter.domain.reject import Reject
 from exporter.domain.run import PlanRecord
 from exporter.errors import StopRunError
+from exporter.steps.ports import ChunkPlace, PlanParts
 from tests.fakes.storage import Process
 
 
@@ -43,6 +44,38 @@ class FakePlanStore:
         await self._process.operate()
         for reject in self._rejects.get((run_id, epoch), []):
             yield reject
+
+    async def parts(self) -> AsyncIterator[PlanParts]:
+        names = [name.split("/")[1:] for name in await self._process.names("plans/")]
+        runs = sorted({name[0] for name in names} | {run_id for run_id, _ in self._rejects})
+        for run_id in runs:
+            yield PlanParts(
+                run_id,
+                tuple(ChunkPlace(int(n[1]), int(n[2])) for n in names if n[0] == run_id and len(n) == 3),
+                tuple(sorted(epoch for other, epoch in self._rejects if other == run_id)),
+            )
+
+    async def replace_chunk(self, run_id: str, epoch: int, chunk: Chunk) -> None:
+        await self._process.operate_write()
+        data = encode_chunk(chunk.number, chunk.bodies)
+        self._process.storage.put(f"{_prefix(run_id, epoch)}{chunk.number:05d}", data)
+
+    async def replace_rejects(self, run_id: str, epoch: int, rejects: Sequence[Reject]) -> None:
+        await self._process.operate_write()
+        self._rejects[run_id, epoch] = list(rejects)
+
+    async def remove_chunks(self, run_id: str, places: Sequence[ChunkPlace]) -> None:
+        names = [f"{_prefix(run_id, place.epoch)}{place.number:05d}" for place in places]
+        await self._process.remove(*names)
+
+    async def remove_rejects(self, run_id: str, epochs: Sequence[int]) -> None:
+        for epoch in epochs:
+            await self._process.operate_write()
+            self._rejects.pop((run_id, epoch), None)
+
+    async def remove(self, run_id: str) -> None:
+        await self._process.remove(*await self._process.names(f"plans/{run_id}/"))
+        await self.remove_rejects(run_id, [epoch for other, epoch in self._rejects if other == run_id])
 
 
 class FakePlanWriter:

@@ -31,6 +31,13 @@ class FakeReportStore:
             raise ConfigurationError(f"run {run_id} has no rejects file")
         yield document.data
 
+    async def run_ids(self) -> AsyncIterator[str]:
+        for name in await self._process.names("reports/"):
+            yield name.split("/")[1]
+
+    async def remove(self, run_id: str) -> None:
+        await self._process.remove(_path(run_id))
+
 
 def _path(run_id: str) -> str:
     return f"reports/{run_id}/rejects.csv"

@@ -1,6 +1,7 @@
 """The runs' documents in memory."""
 
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 
 from exporter.domain.run import Run
 from exporter.errors import StopRunError
@@ -44,6 +45,14 @@ class FakeRunStore:
         async for run in self.all():
             if not run.state.final:
                 yield run
+
+    async def untouched_since(self, moment: datetime) -> AsyncIterator[Run]:
+        async for run in self.all():
+            if run.completed_at is not None and run.completed_at < moment:
+                yield run
+
+    async def remove(self, run_id: str) -> None:
+        await self._process.remove(_name(run_id))
 
 
 def _name(run_id: str) -> str:

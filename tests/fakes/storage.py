@@ -119,6 +119,12 @@ class Process:
             return False
         return True
 
+    async def remove(self, *names: str) -> None:
+        """Delete documents; those that are gone are fine."""
+        for name in names:
+            await self.operate_write()
+            self.storage.documents.pop(name, None)
+
     async def swap(self, name: str, change: Callable[[Document], bytes | None]) -> None:
         """Change a document again and again until nobody interferes."""
         for _ in range(_MAX_SWAPS):

@@ -11,6 +11,7 @@ import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from itertools import pairwise
 from typing import Any, Final
@@ -44,6 +45,7 @@ from tests.fakes.queue import FakeQueues, FakeWorkQueue, Queued
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.reports import FakeReportStore
+from tests.fakes.retention import FakeRetentionLog
 from tests.fakes.runs import FakeRunStore
 from tests.fakes.signs import FakeSigns
 from tests.fakes.storage import FakeStorage, Process, ProcessDiedError, StorageDownError
@@ -132,6 +134,12 @@ class World:
             if not await self.step(until=min(until, ends_at)):
                 break
             assert self.clock.monotonic() < ends_at, self._what_is_open()
+
+    async def after(self, **delta: float) -> None:
+        """Let time pass while nobody works, and one sweep come by then."""
+        await self.clock.sleep(timedelta(**delta).total_seconds())
+        self._next_sweep_at = self.clock.monotonic() + SWEEP_SECONDS
+        await sweep(self.workers[0].ports)
 
     async def step(self, *, until: float = math.inf) -> bool:
         """Let the workers work until something happens; False when nothing is left to do."""
@@ -231,6 +239,7 @@ class World:
             signs=self.signs,
             destinations=FakeDestinations(process, self.accounts, self.unreadable_secrets, self.keys),
             is_outage=lambda error: isinstance(error, StorageDownError),
+            retention=FakeRetentionLog(process),
         )
         worker = Worker(process, ports)
         process.on_death.append(lambda: self._bury_worker(worker))
