@@ -27,7 +27,7 @@ class Table:
 
     def __init__(self, name: str, texts: Iterable[str]) -> None:
         self.name = name
-        self._lines = _Lines(name, texts)
+        self._lines = Lines(name, texts)
         self.rows = csv.reader(self._lines, strict=True)
         self.header = self._read_header()
         """The column names, trimmed; empty for a source of no bytes or empty lines alone."""
@@ -127,7 +127,7 @@ def _other_delimiter(header: str) -> str | None:
     return next((words for sign, words in OTHER_DELIMITERS.items() if sign in header), None)
 
 
-class _Lines:
+class Lines:
     """Text cut into lines after each line feed, and nowhere else.
 
     `str.splitlines` also cuts at U+2028 and others, which are part of a value here.
