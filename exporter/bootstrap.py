@@ -20,6 +20,7 @@ from exporter.adapters.plans import BlobPlanStore
 from exporter.adapters.poison import BlobPoisonStore
 from exporter.adapters.queues import StorageWorkQueue
 from exporter.adapters.registry import BlobRegistry
+from exporter.adapters.remains import StorageRemains
 from exporter.adapters.reports import BlobReportStore
 from exporter.adapters.retention import BlobRetentionLog
 from exporter.adapters.runs import BlobRunStore
@@ -81,6 +82,7 @@ async def open_app(
                 reports=BlobReportStore(storage.state),
                 signs=BlobSignsOfLife(storage.state, clock),
                 retention=BlobRetentionLog(documents),
+                remains=StorageRemains(storage.accounts),
                 destinations=AiohttpDestinations(session, secrets, settings.host_policy, clock),
                 is_outage=is_outage,
                 drop_retention=settings.drop_retention,

@@ -5,6 +5,7 @@ moment and the size which that version had, and everybody is shown these. So the
 run begins anew, and it does not pass for a newer one. Whoever overwrites the file takes the metadata away.
 """
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
@@ -124,7 +125,7 @@ class BlobDropStore:
         }
         options: dict[str, Any] = {"tags": await blob.get_blob_tags()} if now.tag_count else {}
         with tempfile.TemporaryFile() as spool:
-            size = _fill(spool, blocks)
+            size = await asyncio.to_thread(_fill, spool, blocks)
             try:
                 await blob.upload_blob(
                     spool,

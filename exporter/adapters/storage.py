@@ -65,6 +65,8 @@ class Storage:
     landing: AsyncContainerClient
     blocking_landing: ContainerClient
     queues: QueueServiceClient
+    accounts: tuple[Account, ...] = ()
+    """That of the state, and that of the drops where it is another one."""
 
 
 def is_outage(error: BaseException) -> bool:
@@ -127,6 +129,7 @@ async def open_storage(
             landing=landing_account.blobs.get_container_client(LANDING_CONTAINER),
             blocking_landing=landing_account.blocking_blobs.get_container_client(LANDING_CONTAINER),
             queues=state_account.queues,
+            accounts=(state_account,) if landing == state else (state_account, landing_account),
         )
         if creates:
             await asyncio.gather(

@@ -1,7 +1,8 @@
 """Reading what an account holds, within its general budget and with the errors that a person understands."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from exporter.domain.configuration import Connection
 from exporter.domain.fields import AccountField, account_field
@@ -19,6 +20,10 @@ NEAR_SECONDS = 10.0
 """A moment that is further away is not waited for here, if the account's pace allows nearer ones."""
 
 
+Ask: TypeAlias = Callable[[str, dict[str, str] | None], Awaitable[dict[str, Any] | Verdict]]
+"""One request to a destination, by path and parameters."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccountReader:
     """Reads resources within the account's general budget, trying again where that makes sense."""
@@ -29,8 +34,13 @@ class AccountReader:
     holds_account: bool = True
     """Whether an outage that is met makes everybody on the account pause."""
 
-    async def read(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
-        """The resource; a Verdict for what a person has to mend. Raises RetryLaterError for the rest."""
+    async def read(
+        self, path: str, parameters: dict[str, str] | None = None, *, ask: Ask | None = None
+    ) -> dict[str, Any] | Verdict:
+        """The resource; a Verdict for what a person has to mend. Raises RetryLaterError for the rest.
+
+        `ask` is another way to ask for it than to get it, such as to delete it.
+        """
         last: Verdict | None = None
         busy = False
         for _ in range(TRIES):
@@ -41,7 +51,7 @@ class AccountReader:
                 busy = True
                 break
             await self.account.wait_until(moment)
-            answer = await self.destination.get(path, parameters)
+            answer = await (ask or self.destination.get)(path, parameters)
             if isinstance(answer, dict):
                 await self.account.note_service()
                 return answer

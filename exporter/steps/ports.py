@@ -371,6 +371,16 @@ class SignsOfLife(Protocol):
         """Say that the test drop with this token was announced."""
 
 
+class Remains(Protocol):
+    """What lies around beside the exporter's own documents."""
+
+    async def delete_dead_messages(self, unwanted: Callable[[str], bool]) -> int:
+        """Delete messages of poison queues by their text; how many there were."""
+
+    async def soft_delete_days(self) -> int | None:
+        """How long storage keeps what was deleted or overwritten; None where it does not, or won't tell."""
+
+
 class Destination(Protocol):
     """One ActiveCampaign account, seen through one connection. Nothing here paces itself or tries again."""
 
@@ -386,6 +396,9 @@ class Destination(Protocol):
 
     async def get(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
         """Read a resource below /api/3; a Verdict when that failed."""
+
+    async def delete(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
+        """Delete a resource below /api/3; a Verdict when that failed."""
 
 
 class Destinations(Protocol):
@@ -424,6 +437,7 @@ class Ports:
     reports: ReportStore
     signs: SignsOfLife
     retention: RetentionLog
+    remains: Remains
     destinations: Destinations
     is_outage: Callable[[BaseException], bool]
     """Whether an error says that storage does not serve just now."""

@@ -306,6 +306,9 @@ class FakeDestination:
         known, self.key_mark = self.key_mark, self.read_key() if reply.status == 403 else self.key_mark
         return Verdict(VerdictKind.REKEYED) if self.key_mark != known else None
 
+    async def delete(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
+        return await self.get(path, parameters)
+
 
 @dataclass(slots=True)
 class FakeDestinations:

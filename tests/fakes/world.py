@@ -44,6 +44,7 @@ from tests.fakes.poison import FakePoisonStore
 from tests.fakes.queue import FakeQueues, FakeWorkQueue, Queued
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.registry import FakeRegistry
+from tests.fakes.remains import FakeRemains
 from tests.fakes.reports import FakeReportStore
 from tests.fakes.retention import FakeRetentionLog
 from tests.fakes.runs import FakeRunStore
@@ -240,6 +241,7 @@ class World:
             destinations=FakeDestinations(process, self.accounts, self.unreadable_secrets, self.keys),
             is_outage=lambda error: isinstance(error, StorageDownError),
             retention=FakeRetentionLog(process),
+            remains=FakeRemains(),
         )
         worker = Worker(process, ports)
         process.on_death.append(lambda: self._bury_worker(worker))

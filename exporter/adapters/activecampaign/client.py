@@ -124,6 +124,11 @@ class AiohttpDestination:
         answer = await self._request("GET", path, parameters=parameters)
         return answer if isinstance(answer, Verdict) else classify_resource(answer, self._clock.now())
 
+    async def delete(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
+        """Delete a resource below /api/3."""
+        answer = await self._request("DELETE", path, parameters=parameters)
+        return answer if isinstance(answer, Verdict) else classify_resource(answer, self._clock.now())
+
     async def _request(
         self, method: str, path: str, *, body: bytes | None = None, parameters: dict[str, str] | None = None
     ) -> Answer | Verdict:
