@@ -210,6 +210,8 @@ class Venue:
             ours = proxied if all_through_proxies else direct
             environ["AzureWebJobsStorage"] = ours
             environ["EXPORTER_SECRET_ACTIVECAMPAIGN_DEMO"] = KEY
+            # The platform's own name for a value of host.json: so many hosts that wait share two cores.
+            environ["AzureFunctionsJobHost__extensions__queues__maxPollingInterval"] = "00:00:04"
             app = await stack.enter_async_context(
                 open_app(Settings.from_env({**environ, "EXPORTER_STORAGE": ours}))
             )
@@ -222,8 +224,13 @@ class Venue:
                     await host.start()
                 yield course
             finally:
-                await asyncio.gather(*course.restarts, return_exceptions=True)
-                await host.stop()
+                await asyncio.shield(self._end(course))
+
+    @staticmethod
+    async def _end(course: Course) -> None:
+        """End the host, also one that is just being started; not even a time-out interrupts that."""
+        await asyncio.gather(*course.restarts, return_exceptions=True)
+        await course.host.stop()
 
 
 def account_of(name: str) -> str:
