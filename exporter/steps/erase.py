@@ -17,6 +17,7 @@ from exporter.domain.configuration import Connection
 from exporter.domain.drop import Source
 from exporter.domain.erasing import Person, chunk_without, is_persons, without_person
 from exporter.domain.facts import Erased, Mask
+from exporter.domain.refusal import refusal
 from exporter.domain.reject import Reject
 from exporter.domain.rejects_file import from_file
 from exporter.domain.run import Run
@@ -84,9 +85,8 @@ async def erase(
     await eraser.from_files()
     await eraser.from_plans()
     await eraser.from_reports()
-    erasure.counts["messages"] += await ports.remains.delete_dead_messages(
-        lambda text: person.key in text.lower()
-    )
+    for delete in (ports.remains.delete_dead_messages, ports.poison.delete):
+        erasure.counts["messages"] += await delete(lambda text: person.key in text.lower())
     await eraser.note_what_is_left(in_activecampaign=in_activecampaign)
     ports.telemetry.event(Event.PERSON_ERASED, **erasure.counts)
     if in_activecampaign:
@@ -257,7 +257,7 @@ async def _delete_there(connection: Connection, person: Person, ports: Ports) ->
         for contact_id in found:
             answer = await reader.read(f"contacts/{contact_id}", ask=destination.delete)
             if isinstance(answer, Verdict) and answer.kind is not VerdictKind.MISSING:
-                raise reader.refuse(answer)
+                raise refusal(connection, answer)
         if found and await _contacts(reader, person):
             raise StopRunError(
                 "not_deleted",

@@ -334,6 +334,12 @@ class PoisonStore(Protocol):
     async def keep(self, queue: str, text: bytes) -> None:
         """Keep a message; the same one again is fine."""
 
+    async def delete(self, unwanted: Callable[[str], bool]) -> int:
+        """Delete kept messages by their text; how many there were."""
+
+    async def forget_before(self, moment: datetime) -> int:
+        """Delete the messages that were kept before a moment; how many there were."""
+
 
 class ReportStore(Protocol):
     """What is left of a run for people."""

@@ -60,6 +60,7 @@ async def _deletions(ports: Ports, now: datetime) -> AsyncIterator[int]:
         if ended_before(run, RUN_DAYS, now):
             await _remove(run, ports)
             yield 1
+    yield await ports.poison.forget_before(now - timedelta(days=REJECT_DAYS))
     async for count in _drops(ports, now):
         yield count
 
