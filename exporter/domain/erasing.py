@@ -77,7 +77,7 @@ def _plain_without(name: str, blocks: Iterable[bytes], person: Person, erased: l
             else:
                 yield text.encode(codec)
     except csv.Error as error:
-        raise StopRunError("unreadable", f"it is no CSV that can be read ({error})") from error
+        raise StopRunError("bad_quoting", f"it is no CSV that can be read ({error})") from error
 
 
 class _Remembered:
