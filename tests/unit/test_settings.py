@@ -1,6 +1,7 @@
 import copy
 import json
 import pickle
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.domain.hosts import DEFAULT_PATTERNS
+from exporter.domain.retention import DROP_DAYS
 from exporter.errors import ConfigurationError
 from exporter.settings import (
     IDENTITY_FORMS,
@@ -185,6 +187,20 @@ def test_a_broken_local_settings_file_is_refused(tmp_path: Path, text: str, mess
     with pytest.raises(ConfigurationError, match="settings") as caught:
         load_local_settings(path, {})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "days"), [("", DROP_DAYS), ("1", 1), (" 400 ", 400), ("9999", 9999), ("Never", None)]
+)
+def test_drops_are_kept_as_long_as_is_said(text: str, days: int | None) -> None:
+    settings = Settings.from_env({"EXPORTER_STORAGE": STORAGE, "EXPORTER_DROP_RETENTION_DAYS": text})
+    assert settings.drop_retention == (timedelta(days=days) if days else None)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "10000", "always", "٣"])
+def test_a_strange_time_to_keep_drops_is_refused(text: str) -> None:
+    (problem,) = problems(EXPORTER_STORAGE=STORAGE, EXPORTER_DROP_RETENTION_DAYS=text)
+    assert problem.startswith("EXPORTER_DROP_RETENTION_DAYS: should be days from 1 to 9999")
 
 
 def test_the_sample_names_every_setting_and_no_other() -> None:
