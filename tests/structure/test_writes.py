@@ -7,6 +7,8 @@ from typing import Final
 from tests.structure.test_docs import ROOT
 
 WRITING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+CLIENT: Final = "exporter/adapters/activecampaign/client.py"
+ERASE: Final = "exporter/steps/erase.py"
 PROBE: Final = "exporter/steps/probe_writes.py"
 """Removes the contacts that the probe itself has made, each marked twice as its own."""
 
@@ -26,9 +28,21 @@ def test_nothing_but_the_bulk_importer_writes_to_activecampaign() -> None:
     """So nobody's list status is ever set, and nobody is resubscribed who has left."""
     calls = list(writing_calls())
 
-    assert ("exporter/adapters/activecampaign/client.py", "POST", "'import/bulk_import'") in calls
+    assert (CLIENT, "POST", "'import/bulk_import'") in calls
     others = [call for call in calls if call[1:] != ("POST", "'import/bulk_import'")]
-    assert [(name, method) for name, method, _ in others] == [(PROBE, "DELETE")]
+    assert sorted((name, method) for name, method, _ in others) == [(CLIENT, "DELETE"), (PROBE, "DELETE")]
+
+
+def test_nobody_but_an_erasure_deletes_a_contact() -> None:
+    using = [
+        str(module.relative_to(ROOT))
+        for module in sorted((ROOT / "exporter").rglob("*.py"))
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and node.attr == "delete"
+        and ast.unparse(node.value) == "destination"
+    ]
+    assert using == [ERASE]
 
 
 def test_no_method_is_named_in_another_way() -> None:
