@@ -1,10 +1,12 @@
 """ActiveCampaign in memory: limits, batches and moods; its answers go through the real table of verdicts."""
 
+import asyncio
 import random
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -28,6 +30,10 @@ PER_SECOND: Final = 5
 FIRST_KEY: Final = "first-key"
 
 
+SENDING_RUN: ContextVar[str] = ContextVar("SENDING_RUN", default="")
+"""The run that a handler works for: ActiveCampaign is not told, but who checks afterwards wants to know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A bulk request as it arrived."""
@@ -37,6 +43,9 @@ class Request:
     at: float
     contacts: tuple[dict[str, Any], ...]
     exclude_automations: bool
+    run_id: str = ""
+    late: bool = False
+    """Whether it was on its way for longer than others, or its sender was held up just then."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -45,11 +54,17 @@ class Request:
 
 
 class LostAnswerError(Exception):
-    """The request was taken, or not, and its answer never arrives."""
+    """The request was taken, or not, and its answer never arrives, or something else instead."""
 
-    def __init__(self, *, taken: bool) -> None:
+    def __init__(
+        self, *, taken: bool, seconds: float = 2.0, connected: bool = True, instead: Answer | None = None
+    ) -> None:
         super().__init__("the answer gets lost")
         self.taken = taken
+        self.seconds = seconds
+        """So long the sender waits for it."""
+        self.connected = connected
+        self.instead = instead
 
 
 Mood = Callable[[Request], Answer | None]
@@ -89,6 +104,8 @@ class FakeActiveCampaign:
     clock: Clock
     chance: random.Random
     enforces_limits: bool = True
+    bulk_per_minute: int = BULK_PER_MINUTE
+    single_per_minute: int = SINGLE_PER_MINUTE
     answer_seconds: tuple[float, float] = (0.15, 0.6)
     late_share: float = 0.0
     """The share of the requests that arrive up to a second later than they should."""
@@ -102,8 +119,12 @@ class FakeActiveCampaign:
     mood: Mood = lambda request: None
     end_of: Callable[[int], str] = lambda number: "completed"
     """How the batch with this number (counted from 0) ends."""
+    settles_after: Callable[[int], float] | None = None
+    """How many seconds that batch takes; None for `settle_seconds`."""
     question: Callable[[str], Answer | None] = lambda batch_id: None
-    """An answer to a status question other than the usual one."""
+    """An answer to a status question other than the usual one. May raise LostAnswerError."""
+    resource: Callable[[str], Answer | None] = lambda path: None
+    """The same for the other resources, by their paths."""
     key_refused: bool = False
     refused_keys: set[str] = field(default_factory=set)
     """Keys that were revoked; `key_refused` refuses whatever key comes."""
@@ -117,11 +138,21 @@ class FakeActiveCampaign:
     accepted: list[Request] = field(default_factory=list)
     arrivals: list[float] = field(default_factory=list)
     """Of requests of any kind."""
+    late_arrivals: set[float] = field(default_factory=set)
+    """Those of requests that were late."""
     questions: list[tuple[float, str]] = field(default_factory=list)
     throttled_count: int = 0
     contacts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What is known of each address; a later request changes only what it carries."""
+    members: dict[tuple[str, str], str] = field(default_factory=dict)
+    """How each address stands to each list: subscribed, unsubscribed or bounced."""
     automations_started: Counter[str] = field(default_factory=Counter)
     _batches: dict[str, Batch] = field(default_factory=dict)
+
+    @property
+    def batches(self) -> list[Batch]:
+        """The accepted requests with what becomes of them."""
+        return list(self._batches.values())
 
     @property
     def accepted_bodies(self) -> Counter[tuple[str, ...]]:
@@ -133,18 +164,22 @@ class FakeActiveCampaign:
         """Accepted requests beyond the first of each body."""
         return sum(count - 1 for count in self.accepted_bodies.values())
 
-    async def take_bulk(self, contacts: bytes, *, automations: bool, key: str = "") -> Answer:
+    async def take_bulk(
+        self, contacts: bytes, *, automations: bool, key: str = "", run_id: str = "", late: bool = False
+    ) -> Answer:
         """A request arrives, is judged, and its answer travels back. Raises LostAnswerError."""
-        await self._travel()
+        late |= await self._travel()
         request = Request(
             number=len(self.requests),
             at=self.clock.monotonic(),
             contacts=tuple(orjson.loads(contacts)),
             exclude_automations=not automations,
+            run_id=run_id,
+            late=late,
         )
         over_limit = self._over_limit(request)
         self.requests.append(request)
-        self.arrivals.append(request.at)
+        self._note_arrival(request.at, late=late)
         if over_limit:
             self.throttled_count += 1
             reply = throttle()
@@ -159,8 +194,10 @@ class FakeActiveCampaign:
         try:
             mood = self.mood(request)
         except LostAnswerError as error:
-            if error.taken:
+            if error.taken and self.refused.isdisjoint(request.addresses):
                 self.take(request)
+            if error.instead is not None:
+                return error.instead
             raise
         if mood is not None:
             return mood
@@ -200,37 +237,49 @@ class FakeActiveCampaign:
         self.accepted.append(request)
         batch_id = f"batch-{number:06d}"
         ends = self.end_of(number)
-        self._batches[batch_id] = Batch(request, ends, request.at + self.settle_seconds)
-        if ends == "completed":
-            self._write(request)
+        settle_seconds = self.settles_after(number) if self.settles_after else self.settle_seconds
+        self._batches[batch_id] = Batch(request, ends, request.at + settle_seconds)
+        if ends in {"completed", "stuck"}:
+            self._write(request, len(request.contacts))
+        elif ends == "interrupted":
+            self._write(request, len(request.contacts) // 2)
         return batch_id
 
-    def _write(self, request: Request) -> None:
-        """Contacts are written at once: a test looks only when all is quiet."""
-        for contact in request.contacts:
-            if contact["email"] in self.failing:
+    def _write(self, request: Request, count: int) -> None:
+        """The first contacts are written, at once: a test looks only when all is quiet."""
+        for contact in request.contacts[:count]:
+            address = contact["email"]
+            if address in self.failing:
                 continue
-            self.contacts[contact["email"]] = contact
+            self.contacts[address] = {**self.contacts.get(address, {}), **contact}
+            for entry in contact.get("subscribe", ()):  # leaves alone who has opted out or bounced
+                self.members.setdefault((address, str(entry["listid"])), "subscribed")
             if not request.exclude_automations:
-                self.automations_started[contact["email"]] += 1
+                self.automations_started[address] += 1
+
+    def _note_arrival(self, at: float, *, late: bool) -> None:
+        self.arrivals.append(at)
+        if late:
+            self.late_arrivals.add(at)
 
     def _over_limit(self, request: Request) -> bool:
         if not self.enforces_limits:
             return False
-        minute = [earlier for earlier in self.requests[-BULK_PER_MINUTE:] if earlier.at > request.at - 60]
+        latest = self.requests[-self.bulk_per_minute :]
+        minute = [earlier for earlier in latest if earlier.at > request.at - 60]
         by_others = bisect_right(self.others_at, request.at) - bisect_right(self.others_at, request.at - 60)
         singles = [earlier for earlier in self.requests if len(earlier.contacts) == 1]
         recent_singles = [earlier for earlier in singles if earlier.at > request.at - 60]
         second = [at for at in self.arrivals[-PER_SECOND:] if at > request.at - 1]
         return (
-            len(minute) + by_others >= BULK_PER_MINUTE
+            len(minute) + by_others >= self.bulk_per_minute
             or len(second) >= PER_SECOND
-            or (len(request.contacts) == 1 and len(recent_singles) >= SINGLE_PER_MINUTE)
+            or (len(request.contacts) == 1 and len(recent_singles) >= self.single_per_minute)
         )
 
-    async def tell(self, batch_id: str, key: str = "") -> Answer:
-        """The state of a batch."""
-        await self._arrive()
+    async def tell(self, batch_id: str, key: str = "", *, late: bool = False) -> Answer:
+        """The state of a batch. Raises LostAnswerError."""
+        await self._arrive(late=late)
         self.questions.append((self.clock.monotonic(), batch_id))
         special = self.question(batch_id)
         if special is not None:
@@ -245,9 +294,14 @@ class FakeActiveCampaign:
         failures = [address.upper() for address in batch.request.addresses if address in self.failing]
         return answer(200, {"status": batch.ends, "success": [], "failure": failures})
 
-    async def show(self, path: str, parameters: dict[str, str] | None, key: str = "") -> Answer:
-        """Another resource."""
-        await self._arrive()
+    async def show(
+        self, path: str, parameters: dict[str, str] | None, key: str = "", *, late: bool = False
+    ) -> Answer:
+        """Another resource. Raises LostAnswerError."""
+        await self._arrive(late=late)
+        special = self.resource(path)
+        if special is not None:
+            return special
         if self._denies(key):
             return answer(403, {"message": "You do not have permission."})
         if path == "users/me":
@@ -261,15 +315,17 @@ class FakeActiveCampaign:
             return answer(200, {"fields": page, "meta": {"total": str(len(self.fields))}})
         return answer(404, {"message": "No Result found"})
 
-    async def _arrive(self) -> None:
-        await self._travel()
-        self.arrivals.append(self.clock.monotonic())
+    async def _arrive(self, *, late: bool) -> None:
+        late |= await self._travel()
+        self._note_arrival(self.clock.monotonic(), late=late)
         await self.clock.sleep(self.chance.uniform(*self.answer_seconds))
 
-    async def _travel(self) -> None:
-        """The way there."""
-        late = self.chance.uniform(0.2, 1.0) if self.chance.random() < self.late_share else 0.0
-        await self.clock.sleep(self.chance.uniform(0.01, 0.06) + late)
+    async def _travel(self) -> bool:
+        """The way there; whether it took longer than usual."""
+        late = self.chance.random() < self.late_share
+        late_seconds = self.chance.uniform(0.2, 1.0) if late else 0.0
+        await self.clock.sleep(self.chance.uniform(0.01, 0.06) + late_seconds)
+        return late
 
 
 @dataclass(slots=True)
@@ -286,28 +342,50 @@ class FakeDestination:
         self.key_mark = self.read_key()
 
     async def send_bulk(self, contacts: bytes, *, automations: bool) -> Verdict:
-        try:
-            reply = await self.account.take_bulk(contacts, automations=automations, key=self.key_mark)
-        except LostAnswerError:
-            await self.account.clock.sleep(2.0)
-            return Verdict(VerdictKind.UNKNOWN, "the answer got lost (TimeoutError)")
-        return self._rekeyed(reply) or classify_bulk(reply, self.account.clock.now())
+        reply = await self._exchange(
+            self.account.take_bulk(
+                contacts,
+                automations=automations,
+                key=self.key_mark,
+                run_id=SENDING_RUN.get(),
+                late=self.process.was_held_up,
+            )
+        )
+        return reply if isinstance(reply, Verdict) else classify_bulk(reply, self.process.now())
 
     async def batch_status(self, batch_id: str) -> BatchStatus | Verdict:
-        reply = await self.account.tell(batch_id, self.key_mark)
-        return self._rekeyed(reply) or classify_info(reply, self.account.clock.now())
+        request = self.account.tell(batch_id, self.key_mark, late=self.process.was_held_up)
+        reply = await self._exchange(request)
+        return reply if isinstance(reply, Verdict) else classify_info(reply, self.process.now())
 
     async def get(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
-        reply = await self.account.show(path, parameters, self.key_mark)
-        return self._rekeyed(reply) or classify_resource(reply, self.account.clock.now())
-
-    def _rekeyed(self, reply: Answer) -> Verdict | None:
-        """Whether the secret holds another key by now than the one that was refused."""
-        known, self.key_mark = self.key_mark, self.read_key() if reply.status == 403 else self.key_mark
-        return Verdict(VerdictKind.REKEYED) if self.key_mark != known else None
+        request = self.account.show(path, parameters, self.key_mark, late=self.process.was_held_up)
+        reply = await self._exchange(request)
+        return reply if isinstance(reply, Verdict) else classify_resource(reply, self.process.now())
 
     async def delete(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
         return await self.get(path, parameters)
+
+    async def _exchange(self, request: Coroutine[Any, Any, Answer]) -> Answer | Verdict:
+        """The answer to a request, which goes its way whatever becomes of the process that made it."""
+        exchange = asyncio.get_running_loop().create_task(_served(request), context=Context())
+        reply = await asyncio.shield(exchange)
+        await self.process.go_on()
+        if isinstance(reply, Answer) and reply.status == 403 and self.read_key() != self.key_mark:
+            self.key_mark = self.read_key()
+            return Verdict(VerdictKind.REKEYED)
+        return reply
+
+
+async def _served(request: Coroutine[Any, Any, Answer]) -> Answer | Verdict:
+    """What the client makes of a request that is, or is not, answered."""
+    try:
+        return await request
+    except LostAnswerError as error:
+        await asyncio.sleep(error.seconds)
+        if not error.connected:
+            return Verdict(VerdictKind.UNAVAILABLE, "no connection (ClientConnectorError)")
+        return Verdict(VerdictKind.UNKNOWN, "the answer got lost (TimeoutError)")
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ class FakeBudgetStore:
         start = rebuilt
 
         def swap(document: Document) -> bytes | None:
-            if abs(self._process.clock_off_seconds) > MOST_OFF_SECONDS:
+            if abs(self._process.clock.off_seconds) > MOST_OFF_SECONDS:
                 raise RetryLaterError("the clock of this instance is off")
             before = _decode(document) if document.etag else start
             latest[:] = [change(before)]

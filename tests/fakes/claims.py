@@ -62,7 +62,7 @@ class FakeClaimStore:
         return not content["returned"] and datetime.fromisoformat(content["until"]) + SKEW > self._now()
 
     def _now(self) -> datetime:
-        return self._process.storage.clock.now()
+        return self._process.now()
 
 
 def _content(epoch: int, until: datetime, *, returned: bool, clean: bool = False) -> bytes:

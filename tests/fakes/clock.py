@@ -1,13 +1,14 @@
 """Time that passes only when everybody waits for it: hours of a run take milliseconds."""
 
 import asyncio
+import math
 import selectors
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextvars import Context, ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar, TypeVarTuple
-
-from tests.fakes.storage import Process
 
 STARTED_AT: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """When a simulated loop begins."""
@@ -23,12 +24,49 @@ class _JumpingSelector(selectors.SelectSelector):
     jump: Callable[[float], None]
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        events = super().select(0)
-        if not events:
-            if timeout is None:
-                raise RuntimeError("everybody waits for something that nobody will do")
-            self.jump(timeout)
-        return events
+        if timeout is None:
+            raise RuntimeError("everybody waits for something that nobody will do")
+        self.jump(timeout)
+        return []  # nothing in a simulated world is told by a file
+
+
+@dataclass(slots=True)
+class Standstill:
+    """From when until when nothing of a process runs, as on an instance that the platform has frozen.
+
+    What is due at the very moment when it begins still runs.
+    """
+
+    since: float = math.inf
+    until: float = -math.inf
+
+    def holds(self, now: float) -> bool:
+        """Whether nothing runs at a moment."""
+        return self.since < now < self.until
+
+
+STANDSTILL: ContextVar[Standstill | None] = ContextVar("STANDSTILL", default=None)
+"""Set in the context of everything that a process does, its timers included."""
+
+
+@dataclass(slots=True, eq=False)
+class _Gate:
+    """A callback of a process that may stand still: then it runs when the process goes on."""
+
+    loop: "SimulatedLoop"
+    standstill: Standstill
+    callback: Callable[..., object]
+    context: Context | None
+    handle: asyncio.Handle | None = None
+    """Of the callback as it was asked for, which may be cancelled while it waits."""
+
+    def __call__(self, *args: object) -> None:
+        if self.handle is not None and self.handle.cancelled():
+            return
+        if self.standstill.holds(self.loop.time()):
+            self.loop.call_at(self.standstill.until, self, *args, context=self.context)
+        else:
+            self.callback(*args)
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
@@ -49,6 +87,35 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def _jump(self, seconds: float) -> None:
         self._elapsed += max(seconds, 1e-7)  # less might not change a large number at all
 
+    def call_soon(
+        self, callback: Callable[[*_Arguments], object], *args: *_Arguments, context: Context | None = None
+    ) -> asyncio.Handle:
+        gate = self._gate(callback, context)
+        if gate is None:
+            return super().call_soon(callback, *args, context=context)
+        gate.handle = super().call_soon(gate, *args, context=context)
+        return gate.handle
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*_Arguments], object],
+        *args: *_Arguments,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        gate = self._gate(callback, context)
+        if gate is None:
+            return super().call_at(when, callback, *args, context=context)
+        gate.handle = handle = super().call_at(when, gate, *args, context=context)
+        return handle
+
+    def _gate(self, callback: Callable[..., object], context: Context | None) -> _Gate | None:
+        """What keeps a callback waiting while its process stands still; None where it needs none."""
+        if isinstance(callback, _Gate):
+            return None
+        standstill = context.get(STANDSTILL) if context is not None else STANDSTILL.get()
+        return _Gate(self, standstill, callback, context) if standstill is not None else None
+
     def run_in_executor(
         self,
         executor: Executor | None,
@@ -64,27 +131,16 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
 
 class FakeClock:
-    """The clock of the running loop; with a `SimulatedLoop`, waiting costs nothing."""
+    """The running loop's time, wrong by `off_seconds`; with a `SimulatedLoop`, waiting costs nothing."""
+
+    def __init__(self, off_seconds: float = 0.0) -> None:
+        self.off_seconds = off_seconds
 
     def now(self) -> datetime:
-        return STARTED_AT + timedelta(seconds=self.monotonic())
+        return STARTED_AT + timedelta(seconds=self.monotonic() + self.off_seconds)
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-
-
-class ProcessClock(FakeClock):
-    """The clock of one process, which may be set wrong and stands still while the process does."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-
-    def now(self) -> datetime:
-        return super().now() + timedelta(seconds=self._process.clock_off_seconds)
-
-    async def sleep(self, seconds: float) -> None:
-        await super().sleep(seconds)
-        await self._process.thaw()

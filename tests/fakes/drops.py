@@ -21,11 +21,14 @@ class FakeDropStore:
     async def source(self, blob: str) -> Source | None:
         await self._process.operate()
         found = self._landed.get(blob)
+        await self._process.come_back()
         return found[0] if found else None
 
     async def folder(self, prefix: str) -> list[Source]:
         await self._process.operate()
-        return [source for blob, (source, _) in sorted(self._landed.items()) if blob.startswith(prefix)]
+        found = [source for blob, (source, _) in sorted(self._landed.items()) if blob.startswith(prefix)]
+        await self._process.come_back()
+        return found
 
     def read(self, source: Source) -> Iterator[bytes]:
         """The file in blocks, each asked for under the condition that nobody overwrote it."""

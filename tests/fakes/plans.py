@@ -24,6 +24,7 @@ class FakePlanStore:
         yield writer
         await self._process.operate_write()
         self._rejects[run_id, epoch] = writer.rejects
+        await self._process.come_back()
 
     async def finish(self, run_id: str, record: PlanRecord) -> PlanRecord:
         await self._process.create(f"plans/{run_id}/plan.json", record.model_dump_json().encode())
@@ -42,6 +43,7 @@ class FakePlanStore:
 
     async def rejects(self, run_id: str, epoch: int) -> AsyncIterator[Reject]:
         await self._process.operate()
+        await self._process.come_back()
         for reject in self._rejects.get((run_id, epoch), []):
             yield reject
 

@@ -25,6 +25,8 @@ class FakeQueues:
     now: Callable[[], float]
     copies_after: tuple[float, ...] = ()
     """Every message is delivered once more so many seconds after it first became visible."""
+    fate: Callable[[], tuple[float, ...]] = lambda: (0.0,)
+    """How many seconds later than it should each copy of a message becomes visible; none for a lost one."""
     messages: list[Queued] = field(default_factory=list)
     sent: list[tuple[Queue, str]] = field(default_factory=list)
     on_send: list[Callable[[], None]] = field(default_factory=list)
@@ -33,7 +35,9 @@ class FakeQueues:
         """Put a message, and the copies of it that a queue may deliver."""
         self.sent.append((queue, text))
         visible_at = self.now() + delay_seconds
-        self.messages += [Queued(queue, text, visible_at + later) for later in (0.0, *self.copies_after)]
+        self.messages += [
+            Queued(queue, text, visible_at + later) for later in (*self.fate(), *self.copies_after)
+        ]
         for wake in self.on_send:
             wake()
 
@@ -71,3 +75,4 @@ class FakeWorkQueue:
     async def put_back(self, queue: Queue, text: str, *, delay_seconds: float) -> None:
         await self._process.operate_write()
         self._queues.put(queue, text, math.floor(max(0.0, delay_seconds)))
+        await self._process.come_back()

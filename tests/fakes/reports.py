@@ -24,6 +24,7 @@ class FakeReportStore:
             writer.writerow(to_record(reject))
         await self._process.operate_write()
         self._process.storage.put(_path(run_id), text.getvalue().encode())
+        await self._process.come_back()
 
     async def read_rejects(self, run_id: str) -> AsyncIterator[bytes]:
         document = await self._process.read(_path(run_id))

@@ -1,6 +1,7 @@
 """Events kept for a look afterwards."""
 
 from collections import Counter
+from collections.abc import Callable
 
 from exporter.steps.events import Event
 from tests.canary import keys_in, people_in
@@ -11,10 +12,12 @@ class FakeTelemetry:
 
     def __init__(self) -> None:
         self.events: list[tuple[Event, dict[str, str | float | None]]] = []
+        self.on_event: Callable[[Event, dict[str, str | float | None]], None] = lambda event, fields: None
 
     def event(self, event: Event, **fields: str | float | None) -> None:
         assert not keys_in(str(fields)) + people_in(str(fields)), (event, fields)
         self.events.append((event, fields))
+        self.on_event(event, fields)
 
     def count(self, event: Event) -> int:
         """How often something happened."""

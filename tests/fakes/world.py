@@ -5,6 +5,7 @@ milliseconds and comes out the same each time. Needs a `SimulatedLoop`.
 """
 
 import asyncio
+import contextvars
 import csv
 import io
 import math
@@ -15,6 +16,8 @@ from datetime import timedelta
 from functools import partial
 from itertools import pairwise
 from typing import Any, Final
+
+import orjson
 
 from exporter.domain.configuration import Connection, Export
 from exporter.domain.drop import Source
@@ -32,10 +35,10 @@ from exporter.steps.settle import settle
 from exporter.steps.sweep import sweep
 from tests.builders import a_segment
 from tests.canary import keys_in, people_in
-from tests.fakes.activecampaign import FakeActiveCampaign, FakeDestinations
+from tests.fakes.activecampaign import SENDING_RUN, FakeActiveCampaign, FakeDestinations
 from tests.fakes.budgets import FakeBudgetStore
 from tests.fakes.claims import FakeClaimStore
-from tests.fakes.clock import FakeClock, ProcessClock
+from tests.fakes.clock import STANDSTILL, FakeClock
 from tests.fakes.drops import FakeDropStore
 from tests.fakes.facts import FakeFactStore
 from tests.fakes.pauses import FakePauseStore
@@ -47,9 +50,9 @@ from tests.fakes.registry import FakeRegistry
 from tests.fakes.remains import FakeRemains
 from tests.fakes.reports import FakeReportStore
 from tests.fakes.retention import FakeRetentionLog
-from tests.fakes.runs import FakeRunStore
+from tests.fakes.runs import FakeRunStore, decode_run
 from tests.fakes.signs import FakeSigns
-from tests.fakes.storage import FakeStorage, Process, ProcessDiedError, StorageDownError
+from tests.fakes.storage import FakeStorage, Process, ProcessClock, ProcessDiedError, StorageDownError
 from tests.fakes.suppression import FakeSuppressionStore
 from tests.fakes.telemetry import FakeTelemetry
 from tests.fakes.watermarks import FakeWatermarkStore
@@ -67,14 +70,27 @@ class Worker:
     process: Process
     ports: Ports
     plan_gate: asyncio.Lock = field(default_factory=asyncio.Lock)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
     messages: list[Queued] = field(default_factory=list)
+    announcements: list["Announcement"] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Announcement:
+    """An event of a blob's arrival, on its way."""
+
+    blob: str
+    visible_at: float
+    dequeue_count: int = 0
 
 
 class World:
-    """Storage, queues, ActiveCampaign accounts and as many workers as asked for."""
+    """Storage, queues, ActiveCampaign accounts and as many workers as asked for.
 
-    def __init__(self, *, seed: int = 0, worker_count: int = 2) -> None:
+    The processes' clocks are wrong by up to `skew_seconds`, either way.
+    """
+
+    def __init__(self, *, seed: int = 0, worker_count: int = 2, skew_seconds: float = 0.0) -> None:
         self.chance = random.Random(seed)
         self.clock = FakeClock()
         self.storage = FakeStorage(self.clock, self.chance)
@@ -94,6 +110,11 @@ class World:
         self.sweeps = True
         self.announces = True
         """Whether drops are announced, as Event Grid does."""
+        self.announcements: list[Announcement] = []
+        """Those that are under way, for a worker to take."""
+        self.busy_until = -math.inf
+        """Before that moment the world is not quiet, so that sweeps go on."""
+        self._skew_seconds = skew_seconds
         self._worker_number = 0
         self.workers = [self._start_worker() for _ in range(worker_count)]
         self._wake = asyncio.Event()
@@ -128,6 +149,17 @@ class World:
         """The event of a blob's arrival."""
         await receive(blob, self.workers[0].ports)
 
+    def announce_after(self, blob: str, seconds: float) -> None:
+        """Let the event of a blob's arrival reach a worker after a while."""
+        self.announcements.append(Announcement(blob, self.clock.monotonic() + seconds))
+        self._wake.set()
+
+    def start(self, work: Callable[[Ports], Awaitable[None]]) -> None:
+        """Let one of the workers do something, as an operator's command does on a machine of its own."""
+        worker = self.chance.choice(self.workers)
+        self._start(worker, partial(work, worker.ports))
+        self._wake.set()
+
     async def until_quiet(self, *, hours: float = 6.0, until: float = math.inf) -> None:
         """Let the workers work until every run is over and every message is gone, or until a moment."""
         ends_at = self.clock.monotonic() + 3600 * hours
@@ -145,12 +177,16 @@ class World:
     async def step(self, *, until: float = math.inf) -> bool:
         """Let the workers work until something happens; False when nothing is left to do."""
         self._start_handlers()
-        running = {task for worker in self.workers for task in worker.tasks}
-        if not running and not self.queues.messages and self._all_runs_are_over():
+        running = [task for worker in self.workers for task in worker.tasks]
+        nothing_under_way = not running and not self.queues.messages and not self.announcements
+        is_over = nothing_under_way and self.clock.monotonic() >= self.busy_until
+        if is_over and self._all_runs_are_over():
             return False
         self._wake.clear()
         waking = asyncio.ensure_future(self._wake.wait())
-        timeout = min(self.queues.next_visible_at(), self._next_sweep_at, until) - self.clock.monotonic()
+        announced_at = min((event.visible_at for event in self.announcements), default=math.inf)
+        next_at = min(self.queues.next_visible_at(), announced_at, self._next_sweep_at, until)
+        timeout = next_at - self.clock.monotonic()
         await asyncio.wait({*running, waking}, timeout=max(0.0, timeout), return_when=asyncio.FIRST_COMPLETED)
         waking.cancel()
         return True
@@ -167,9 +203,7 @@ class World:
     def runs(self) -> list[Run]:
         """All runs as they lie in storage, oldest first."""
         documents = self.storage.documents
-        runs = [
-            Run.model_validate_json(documents[name].data) for name in documents if name.startswith("runs/")
-        ]
+        runs = [decode_run(documents[name].data) for name in documents if name.startswith("runs/")]
         return sorted(runs, key=lambda run: (run.ordered_at, run.export_id or "", run.run_id))
 
     def run(self) -> Run:
@@ -218,7 +252,8 @@ class World:
     def _start_worker(self) -> Worker:
         self._worker_number += 1
         owner = f"{self._worker_number:012x}"
-        process = Process(self.storage, owner)
+        skew_seconds = self.chance.uniform(-self._skew_seconds, self._skew_seconds)
+        process = Process(self.storage, owner, clock=FakeClock(skew_seconds))
         ports = Ports(
             owner=owner,
             clock=ProcessClock(process),
@@ -253,6 +288,8 @@ class World:
             task.cancel()
         for message in worker.messages:
             self.queues.put_back(message, HIDDEN_AFTER_DEATH_SECONDS)
+        for announcement in worker.announcements:
+            self._put_back(announcement, HIDDEN_AFTER_DEATH_SECONDS)
         self._wake.set()
         self.workers[self.workers.index(worker)] = self._start_worker()
 
@@ -262,6 +299,13 @@ class World:
             worker = self._any_worker()
             worker.messages.append(message)
             self._start(worker, partial(self._handle, worker, message))
+        now = self.clock.monotonic()
+        for announcement in [event for event in self.announcements if event.visible_at <= now]:
+            worker = self.chance.choice(self.workers)
+            self.announcements.remove(announcement)
+            announcement.dequeue_count += 1
+            worker.announcements.append(announcement)
+            self._start(worker, partial(self._take_up, worker, announcement))
         if self.clock.monotonic() >= self._next_sweep_at:
             self._next_sweep_at += SWEEP_SECONDS
             if self.sweeps:
@@ -271,7 +315,7 @@ class World:
     def _any_worker(self) -> Worker:
         """Whoever is quickest; one that stands still takes nothing, unless nobody else is there."""
         now = self.clock.monotonic()
-        awake = [worker for worker in self.workers if worker.process.frozen_until <= now]
+        awake = [worker for worker in self.workers if not worker.process.standstill.holds(now)]
         return self.chance.choice(awake or self.workers)
 
     def _start(self, worker: Worker, work: Callable[[], Awaitable[None]]) -> None:
@@ -284,12 +328,15 @@ class World:
                 if not worker.process.is_dead:
                     self.errors.append(error)
 
-        task = asyncio.get_running_loop().create_task(run())
-        worker.tasks.add(task)
-        task.add_done_callback(worker.tasks.discard)
+        context = contextvars.copy_context()
+        context.run(STANDSTILL.set, worker.process.standstill)
+        task = asyncio.get_running_loop().create_task(run(), context=context)
+        worker.tasks.append(task)
+        task.add_done_callback(worker.tasks.remove)
 
     async def _handle(self, worker: Worker, message: Queued) -> None:
         """One delivery of a message, with what the platform does when it fails."""
+        SENDING_RUN.set(orjson.loads(message.text).get("run_id", ""))
         try:
             await self.clock.sleep(self.chance.uniform(0, self.slowest_poll_seconds))
             await self._run_step(worker, message)
@@ -299,11 +346,41 @@ class World:
             if message.dequeue_count < MAX_DEQUEUE_COUNT:
                 self.queues.put_back(message, HIDDEN_AFTER_ERROR_SECONDS)
             else:
-                self._start(worker, partial(bury, message.queue, message.text.encode(), worker.ports))
+                self._start(worker, partial(self._bury_message, worker, message))
             raise
         finally:
             if not worker.process.is_dead:
                 worker.messages.remove(message)
+
+    async def _bury_message(self, worker: Worker, message: Queued) -> None:
+        """What the poison queue's handler does; where it keeps failing, the message is left alone."""
+        for tries_left in reversed(range(MAX_DEQUEUE_COUNT)):
+            try:
+                await bury(message.queue, message.text.encode(), worker.ports)
+            except Exception:
+                if not tries_left:
+                    raise
+                await self.clock.sleep(HIDDEN_AFTER_ERROR_SECONDS)
+            else:
+                return
+
+    async def _take_up(self, worker: Worker, announcement: Announcement) -> None:
+        """One delivery of a blob's event; one that keeps failing is given up: the sweep finds the drop."""
+        try:
+            await self.clock.sleep(self.chance.uniform(0, self.slowest_poll_seconds))
+            await receive(announcement.blob, worker.ports)
+        except Exception:
+            if not worker.process.is_dead and announcement.dequeue_count < MAX_DEQUEUE_COUNT:
+                self._put_back(announcement, HIDDEN_AFTER_ERROR_SECONDS)
+            raise
+        finally:
+            if not worker.process.is_dead:
+                worker.announcements.remove(announcement)
+
+    def _put_back(self, announcement: Announcement, seconds: float) -> None:
+        """Deliver an event again, later."""
+        announcement.visible_at = self.clock.monotonic() + seconds
+        self.announcements.append(announcement)
 
     async def _run_step(self, worker: Worker, message: Queued) -> None:
         steps: dict[Queue, Callable[[Any, Ports], Awaitable[None]]] = {
@@ -323,8 +400,8 @@ def check_bulk_limits(account: FakeActiveCampaign) -> None:
     """No window of the importer's limits was ever overfull, by the moments of arrival."""
     bulk = [request.at for request in account.requests]
     single = [request.at for request in account.requests if len(request.contacts) == 1]
-    assert most_in_window(bulk, 60.0) <= 100
-    assert most_in_window(single, 60.0) <= 20
+    assert most_in_window(bulk, 60.0) <= account.bulk_per_minute
+    assert most_in_window(single, 60.0) <= account.single_per_minute
     assert most_in_window(bulk, 1.0) <= 5
 
 

@@ -48,7 +48,7 @@ async def test_clocks_that_differ_by_half_a_second_meet_no_limit(seed: int) -> N
     world = World(seed=seed, worker_count=4)
     account = await world.connect(a_connection(), an_export("vip"), an_export("news"))
     for number, worker in enumerate(world.workers):
-        worker.process.clock_off_seconds = 0.25 if number % 2 else -0.25
+        worker.process.clock.off_seconds = 0.25 if number % 2 else -0.25
 
     await world.drop(addresses(400))
     await world.drop(addresses(400, "bo"), "news/monday.csv")
@@ -65,7 +65,7 @@ async def test_a_clock_that_jumps_in_the_middle_of_a_chunk_costs_minutes_and_no_
 ) -> None:
     world, account = await a_run_that_has_sent(20)
 
-    sender(world).process.clock_off_seconds = jump_seconds
+    sender(world).process.clock.off_seconds = jump_seconds
     await world.until_quiet()
 
     assert longest_pause([request.at for request in account.requests]) <= 2 * RECOVERY_SECONDS
@@ -79,7 +79,7 @@ async def test_an_instance_alone_with_a_wrong_clock_waits_says_so_and_goes_on_wh
 ) -> None:
     world, account = await a_run_that_has_sent(20, worker_count=1)
 
-    world.workers[0].process.clock_off_seconds = jump_seconds
+    world.workers[0].process.clock.off_seconds = jump_seconds
     jumped_at = world.clock.monotonic()
     told = set()
     for seconds in range(60):
@@ -91,7 +91,7 @@ async def test_an_instance_alone_with_a_wrong_clock_waits_says_so_and_goes_on_wh
     assert [reason for reason in told if "clock" in reason]
     assert world.telemetry.count(Event.SETTLEMENT_TURNED) <= 600
 
-    world.workers[0].process.clock_off_seconds = 0.0
+    world.workers[0].process.clock.off_seconds = 0.0
     await world.until_quiet()
 
     check_all_arrived(world, account)
@@ -136,7 +136,7 @@ async def test_who_waits_for_a_moment_waits_no_longer_when_the_clock_is_put_back
 
     async def put_back() -> None:
         await world.clock.sleep(5)
-        worker.process.clock_off_seconds = -HOUR_SECONDS
+        worker.process.clock.off_seconds = -HOUR_SECONDS
 
     await asyncio.gather(account.wait_until(account.now() + 10), put_back())
 
@@ -153,7 +153,7 @@ async def test_a_sender_that_stands_still_for_five_minutes_is_replaced_and_repea
     frozen = sender(world).process
 
     frozen_at = world.clock.monotonic()
-    frozen.frozen_until = frozen_at + 300
+    frozen.stand_still(300)
     await world.until_quiet()
 
     after = [request.at for request in account.requests if request.at > frozen_at + 1]

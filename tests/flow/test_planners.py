@@ -89,8 +89,8 @@ async def test_a_planner_that_stands_still_for_five_minutes_finds_another_plan_i
         if moment == "after its record":
             record = await finish(store, run_id, record)
         if first:
-            planner.process.frozen_until = world.clock.monotonic() + 300
-            await planner.process.thaw()
+            planner.process.stand_still(300)
+            await planner.ports.clock.sleep(0.001)
         return record if moment == "after its record" else await finish(store, run_id, record)
 
     monkeypatch.setattr(FakePlanStore, "finish", stand_still)
