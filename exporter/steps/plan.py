@@ -40,7 +40,7 @@ async def plan(message: PlanMessage, ports: Ports, *, gate: asyncio.Lock) -> Non
     run = await ports.runs.load(message.run_id)
     if run is None or run.state.final:
         return
-    if run.plan_epoch is not None or run.stopped is not None:
+    if _is_past_planning(run):
         await _put_on_its_way(run, ports)
         return
     if run.held_by(await ports.pauses.load()) is not None:  # whoever resumes it puts its message anew
@@ -58,6 +58,11 @@ async def plan(message: PlanMessage, ports: Ports, *, gate: asyncio.Lock) -> Non
         delay = RETRY_SECONDS * (0.5 + ports.randomness.random() / 2)
         await note_waiting(run.run_id, str(error), ports, retry_seconds=delay)
         await ports.queue.send(Queue.PLANS, message, delay_seconds=delay)
+
+
+def _is_past_planning(run: Run) -> bool:
+    """Whether a run has its plan, or needs none any more: a planner that stood still must leave it alone."""
+    return run.plan_epoch is not None or run.stopped is not None
 
 
 class _Hold:
@@ -115,10 +120,17 @@ async def _plan_claimed(run: Run, hold: _Hold, ports: Ports, gate: asyncio.Lock)
     now = ports.clock.now()
     run = await ports.runs.update(
         run.run_id,
-        lambda current: current.model_copy(
-            update={"state": RunState.PLANNING, "started_at": current.started_at or now}
+        lambda current: (
+            current
+            if _is_past_planning(current)
+            else current.model_copy(
+                update={"state": RunState.PLANNING, "started_at": current.started_at or now}
+            )
         ),
     )
+    if _is_past_planning(run):
+        await _put_on_its_way(run, ports)
+        return
     export, connection = run.export, run.connection
     if export is None or connection is None:
         raise StopRunError("no_export", "the run has no export")
@@ -151,7 +163,7 @@ async def _plan_claimed(run: Run, hold: _Hold, ports: Ports, gate: asyncio.Lock)
         run.run_id,
         lambda current: (
             current
-            if current.stopped is not None
+            if _is_past_planning(current)
             else current.model_copy(
                 update={
                     "state": RunState.DELIVERING if record.bodies else RunState.SETTLING,
