@@ -90,9 +90,9 @@ async def _look_after_chunks(run: Run, ports: Ports, *, paused: bool) -> None:
     if not _overdue(last_moved_at(run, progress, sent_only=bool(chunks)), ports):
         return
     if progress.open_batches() and run.next_check_at is None:
-        turn = max(1, run.settle_turn)
-        await ports.runs.update(run.run_id, lambda current: current.model_copy(update={"settle_turn": turn}))
-        await _restart(run, Queue.SETTLEMENTS, SettlementMessage(run_id=run.run_id, turn=turn), ports)
+        turn = (await ports.runs.update(run.run_id, _with_a_turn)).settle_turn
+        message = SettlementMessage(run_id=run.run_id, turn=turn)
+        await _restart(run, Queue.SETTLEMENTS, message, ports)
     if chunks and not paused:
         now = ports.clock.now().timestamp()
         budget = await (await open_account(run.connection, ports)).load()
@@ -102,6 +102,11 @@ async def _look_after_chunks(run: Run, ports: Ports, *, paused: bool) -> None:
             await _restart(run, Queue.CHUNKS, ChunkMessage(run_id=run.run_id, chunk=chunks[0]), ports)
     elif not chunks and not progress.open_batches():
         await _restart(run, Queue.RECEIPTS, ReceiptsMessage(run_id=run.run_id), ports)
+
+
+def _with_a_turn(run: Run) -> Run:
+    """The run with a settlement turn to take: this look may be an old one, and turns don't begin anew."""
+    return run if run.settle_turn else run.model_copy(update={"settle_turn": 1})
 
 
 def _overdue(since: datetime | None, ports: Ports) -> bool:
