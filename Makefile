@@ -4,7 +4,7 @@ BIN := .venv/bin
 # A system-wide Node is used when there is one; otherwise the one that setup put into .venv.
 export PATH := $(PATH):$(CURDIR)/$(BIN)
 
-.PHONY: demo test check setup requirements clean
+.PHONY: demo test check soak setup requirements clean
 
 demo: setup ## run the whole path on this machine with a made-up segment
 	$(BIN)/python -m exporter demo
@@ -17,6 +17,9 @@ check: setup ## what needs no running: format, lint, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+soak: .venv/installed ## simulate courses from new seeds until one breaks the promise, or until stopped
+	$(BIN)/python -m tests.simulation --soak
 
 setup: .venv/installed .azurite/installed
 
