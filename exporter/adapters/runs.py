@@ -12,8 +12,8 @@ from exporter.errors import StopRunError
 class BlobRunStore:
     """One small document a run, swapped by ETag; a mark beside it says that the run is not over.
 
-    Whoever orders a run again, after a crash in between, makes the mark as well; a mark that is left
-    behind is cleared by the next look.
+    The mark is made first, so that a crash in between leaves no run that nobody looks after; the mark of a
+    run that is over is cleared by the next look.
     """
 
     def __init__(self, documents: Documents) -> None:
@@ -21,10 +21,9 @@ class BlobRunStore:
 
     async def create(self, run: Run) -> bool:
         """Write a new run; False when it exists already."""
-        created = await self._documents.create(_name(run.run_id), _encode(run))
         if not run.state.final:
             await self._documents.create(_mark(run.run_id), b"")
-        return created
+        return await self._documents.create(_name(run.run_id), _encode(run))
 
     async def load(self, run_id: str) -> Run | None:
         """The run as it is now."""
@@ -58,7 +57,11 @@ class BlobRunStore:
             await self._documents.create(_mark(run_id), b"")
 
     async def reopen(self, run_id: str, change: Callable[[Run], Run]) -> Run:
-        """Swap the run for its changed self, and mark it as not over; repeated, it mends a missing mark."""
+        """Swap the run for its changed self, and mark it as not over.
+
+        The mark is made before, for a crash in between, and again, for a look that cleared it meanwhile.
+        """
+        await self._documents.create(_mark(run_id), b"")
         run = await self.update(run_id, change)
         if not run.state.final:
             await self._documents.create(_mark(run_id), b"")
@@ -76,7 +79,9 @@ class BlobRunStore:
         for name, _ in await self._documents.names(_MARKS):
             run_id = name.removeprefix(_MARKS)
             run = await self.load(run_id)
-            if run is None or run.state.final:
+            if run is None:  # it is just being ordered
+                continue
+            if run.state.final:
                 await self._clear_mark(run_id)
             else:
                 yield run

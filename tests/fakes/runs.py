@@ -16,10 +16,9 @@ class FakeRunStore:
         self._process = process
 
     async def create(self, run: Run) -> bool:
-        created = await self._process.create(_name(run.run_id), run.model_dump_json().encode())
         if not run.state.final:
             await self._process.create(f"{MARKS}{run.run_id}", b"")
-        return created
+        return await self._process.create(_name(run.run_id), run.model_dump_json().encode())
 
     async def load(self, run_id: str) -> Run | None:
         document = await self._process.read(_name(run_id))
@@ -47,6 +46,7 @@ class FakeRunStore:
             await self._process.create(f"{MARKS}{run_id}", b"")
 
     async def reopen(self, run_id: str, change: Callable[[Run], Run]) -> Run:
+        await self._process.create(f"{MARKS}{run_id}", b"")
         run = await self.update(run_id, change)
         if not run.state.final:
             await self._process.create(f"{MARKS}{run_id}", b"")
@@ -60,7 +60,9 @@ class FakeRunStore:
         for mark in await self._process.names(MARKS):
             run_id = mark.removeprefix(MARKS)
             run = await self.load(run_id)
-            if run is None or run.state.final:
+            if run is None:
+                continue
+            if run.state.final:
                 await self._clear_mark(run_id)
             else:
                 yield run

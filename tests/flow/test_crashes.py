@@ -1,9 +1,14 @@
 """A process may die before any of its writes, and at any moment in between."""
 
+import contextlib
+
 import pytest
 
 from exporter.domain.run import RunState
+from exporter.steps.control import cancel_run, redrive_run
+from exporter.steps.order import order_runs
 from tests.builders import a_connection, addresses, an_export
+from tests.fakes.storage import ProcessDiedError
 from tests.fakes.world import World
 
 MOST_REPEATED = 24
@@ -108,4 +113,45 @@ async def test_a_killed_sender_is_replaced_within_two_and_a_half_minutes(settle_
     killed_at = max(request.at for request in account.requests if request.at <= 13)
     resumed_at = min(request.at for request in account.requests if request.at > 13)
     assert resumed_at - killed_at <= 150
+    world.check_promises()
+
+
+@pytest.mark.parametrize("before_write", range(4))
+async def test_a_run_that_was_ordered_while_the_process_died_is_sent_or_does_not_exist(
+    before_write: int,
+) -> None:
+    world = World(worker_count=1)
+    connection, export = a_connection(), an_export()
+    account = await world.connect(connection, export)
+    await world.drop(addresses(6))
+    await world.until_quiet()
+    worker = world.workers[0]
+    worker.process.dies_before_write = worker.process.write_count + before_write
+
+    with contextlib.suppress(ProcessDiedError):
+        await order_runs(export, connection, worker.ports)
+    await world.until_quiet()
+
+    assert [run.state for run in world.runs()] == [RunState.SUCCEEDED] * len(account.accepted)
+    world.check_promises()
+
+
+@pytest.mark.usefixtures("two_contacts_a_body")
+@pytest.mark.parametrize("before_write", range(5))
+async def test_a_redrive_whose_process_dies_goes_on_or_has_not_begun(before_write: int) -> None:
+    world = World(worker_count=1)
+    await world.connect(a_connection(), an_export())
+    await world.drop(addresses(40))
+    await world.until_quiet(until=5.0)
+    await cancel_run(world.run().run_id, "ann", world.workers[0].ports)
+    await world.until_quiet()
+    worker = world.workers[0]
+    worker.process.dies_before_write = worker.process.write_count + before_write
+
+    with contextlib.suppress(ProcessDiedError):
+        await redrive_run(world.run().run_id, worker.ports)
+    await world.until_quiet()
+
+    begun = world.run().redriven_at is not None
+    assert world.run().state is (RunState.SUCCEEDED if begun else RunState.CANCELLED)
     world.check_promises()

@@ -119,6 +119,16 @@ async def test_a_run_that_is_reopened_is_found_among_the_open_ones_again(ground:
         assert [run.run_id async for run in runs.open()] == [RUN]
 
 
+async def test_a_run_that_is_just_being_ordered_keeps_its_mark(ground: Ground) -> None:
+    runs = BlobRunStore(ground.documents)
+    await ground.documents.create(f"open-runs/{RUN}", b"")
+    assert [run async for run in runs.open()] == []
+
+    await ground.documents.create(f"runs/{RUN}.json", a_run().model_dump_json().encode())
+
+    assert [run.run_id async for run in runs.open()] == [RUN]
+
+
 async def test_a_reopening_that_was_cut_short_is_mended_by_repeating_it(ground: Ground) -> None:
     runs = BlobRunStore(ground.documents)
     await runs.create(a_run())
