@@ -73,6 +73,8 @@ class FakeStorage:
     documents: dict[str, Document] = field(default_factory=dict)
     conflict_count: int = 0
     nemesis: Nemesis = field(default_factory=_Peace)
+    on_write: list[Callable[[str, bytes], None]] = field(default_factory=list)
+    """Told each document's name and what it holds from now on."""
     _version: int = 0
 
     def put(self, name: str, data: bytes) -> str:
@@ -80,6 +82,8 @@ class FakeStorage:
         self._version += 1
         etag = f'"{self._version}"'
         self.documents[name] = Document(data, etag)
+        for tell in self.on_write:
+            tell(name, data)
         return etag
 
     async def take_time(self) -> None:

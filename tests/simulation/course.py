@@ -13,6 +13,7 @@ from exporter.domain.run import Run
 from tests.fakes.activecampaign import FakeActiveCampaign
 from tests.fakes.world import World
 from tests.simulation.faults import Trouble
+from tests.simulation.history import History
 
 SKEW_SECONDS: Final = 0.25
 LONGEST_HOURS: Final = 60.0
@@ -85,6 +86,7 @@ class Course:
     """What happened, each with its moment."""
     note: Callable[[str], None]
     """Adds a line."""
+    history: History
     exports: list[Export] = field(default_factory=list)
     connections: list[Connection] = field(default_factory=list)
     drops: dict[str, Drop] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from tests.fakes.clock import SimulatedLoop
 from tests.fakes.world import World
 from tests.simulation.course import Act, Course, Drop
 from tests.simulation.faults import Trouble
+from tests.simulation.history import History
 from tests.simulation.operator import command
 
 SKEW_SECONDS: Final = 0.25
@@ -56,7 +57,8 @@ async def _play(
     def note(text: str) -> None:
         lines.append(f"{world.clock.monotonic():9.2f}  {text}")
 
-    course = Course(seed, world, Trouble(chance, note), lines, note)
+    course = Course(seed, world, Trouble(chance, note), lines, note, History(world.clock))
+    world.storage.on_write.append(course.history.take)
     world.telemetry.on_event = lambda event, fields: note(
         f"{event} {' '.join(f'{key}={_shown(value)}' for key, value in fields.items())}"
     )

@@ -120,6 +120,12 @@ def _others(error: BaseException, expected: tuple[type[BaseException], ...]) -> 
     return [] if isinstance(error, expected) else [error]
 
 
+def runs_only_move_forward(course: Course) -> None:
+    """States move forward, completion comes once a round, and each claim has one owner at a time."""
+    faults = course.history.faults
+    _check(not faults, "runs only move forward", "; ".join(faults[:3]))
+
+
 def nothing_is_missed(course: Course) -> None:
     """The newest drop of each segment has a run of every export that takes it."""
     for export in course.exports:
@@ -418,6 +424,7 @@ def peace_has_no_excuse(course: Course) -> None:
 
 CLAUSES: Final = (
     every_run_ends,
+    runs_only_move_forward,
     nothing_is_missed,
     counts_add_up,
     rejects_are_exact,
