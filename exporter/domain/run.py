@@ -146,6 +146,8 @@ class Run(_Document):
     """When a plan or chunk that was put back is due; the sweep leaves it alone until then."""
     settle_turn: int = 0
     """The settlement turn that may run next; 0 until the first receipt."""
+    failed_turn: int | None = None
+    """The turn of the message whose settling failed: when it comes back it may have the next one."""
     next_check_at: datetime | None = None
     """When that turn is due; the sweep restarts a chain that is overdue. None while there is no chain."""
     late_asked_at: datetime | None = None

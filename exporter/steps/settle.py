@@ -62,15 +62,18 @@ _ENDS = {
 
 
 async def settle(message: SettlementMessage, ports: Ports) -> None:
-    """Run one settlement turn of a run, if it is this turn's time."""
+    """Run one settlement turn of a run, if it is this message's time."""
     run = await _take_turn(message, ports)
     if run is None:
         return
+    number = run.settle_turn - 1
     try:
-        await _settle_in_turn(run, message.turn, ports)
-    except Exception:  # the next try must find the turn free, or it would never count as one
+        await _settle_in_turn(run, number, ports)
+    except (
+        Exception
+    ):  # the same message must find a turn when it comes back, or it would never count as a try
         with suppress(Exception):
-            await _give_turn_back(message, ports)
+            await _note_failed_turn(message, number, ports)
         raise
 
 
@@ -117,31 +120,36 @@ def _is_final(answer: BatchStatus | Verdict) -> bool:
 
 
 async def _take_turn(message: SettlementMessage, ports: Ports) -> Run | None:
-    """Swap the turn number; None when another message had this turn."""
+    """Swap the turn number; None when another message had this turn, or there is no such run any more.
+
+    Turns only move forward: a message whose turn failed gets the next one.
+    """
     taken = False
     taken_at = ports.clock.now()
 
     def change(run: Run) -> Run:
         nonlocal taken
-        taken = run.settle_turn == message.turn and not run.state.final
+        taken = message.turn in {run.settle_turn, run.failed_turn} and not run.state.final
         if not taken:
             return run
-        return run.model_copy(update={"settle_turn": message.turn + 1, "next_check_at": taken_at})
+        return run.model_copy(
+            update={"settle_turn": run.settle_turn + 1, "failed_turn": None, "next_check_at": taken_at}
+        )
 
     try:
         run = await ports.runs.update(message.run_id, change)
-    except StopRunError:  # the run is not kept any more
+    except StopRunError:  # the run is gone: nobody is left to settle for
         return None
     return run if taken else None
 
 
-async def _give_turn_back(message: SettlementMessage, ports: Ports) -> None:
-    """Let the turn be tried again, unless the next one has begun."""
+async def _note_failed_turn(message: SettlementMessage, number: int, ports: Ports) -> None:
+    """Let the message have another turn when it comes back, unless somebody else goes on."""
     await ports.runs.update(
         message.run_id,
         lambda run: (
-            run.model_copy(update={"settle_turn": message.turn})
-            if run.settle_turn == message.turn + 1
+            run.model_copy(update={"failed_turn": message.turn})
+            if run.settle_turn == number + 1 and not run.state.final
             else run
         ),
     )

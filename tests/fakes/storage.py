@@ -19,10 +19,6 @@ class ProcessDiedError(BaseException):
     """A process is gone: nothing of it runs any further, least of all its error handling."""
 
 
-class StorageDownError(Exception):
-    """Storage did not serve, and the SDK's own tries are used up."""
-
-
 @dataclass(frozen=True, slots=True)
 class Document:
     """What lies under a name; `etag` is None where there is nothing."""

@@ -52,7 +52,7 @@ from tests.fakes.reports import FakeReportStore
 from tests.fakes.retention import FakeRetentionLog
 from tests.fakes.runs import FakeRunStore, decode_run
 from tests.fakes.signs import FakeSigns
-from tests.fakes.storage import FakeStorage, Process, ProcessClock, ProcessDiedError, StorageDownError
+from tests.fakes.storage import FakeStorage, Process, ProcessClock, ProcessDiedError
 from tests.fakes.suppression import FakeSuppressionStore
 from tests.fakes.telemetry import FakeTelemetry
 from tests.fakes.watermarks import FakeWatermarkStore
@@ -274,7 +274,7 @@ class World:
             reports=FakeReportStore(process),
             signs=self.signs,
             destinations=FakeDestinations(process, self.accounts, self.unreadable_secrets, self.keys),
-            is_outage=lambda error: isinstance(error, StorageDownError),
+            is_outage=is_outage,
             retention=FakeRetentionLog(process),
             remains=FakeRemains(),
         )

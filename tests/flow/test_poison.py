@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
+from azure.core.exceptions import ServiceRequestError
 
 from exporter.domain.run import RunState
 from exporter.steps.control import redrive_run
@@ -18,7 +19,6 @@ from tests.fakes.drops import FakeDropStore
 from tests.fakes.facts import FakeFactStore
 from tests.fakes.plans import FakePlanStore
 from tests.fakes.reports import FakeReportStore
-from tests.fakes.storage import StorageDownError
 from tests.fakes.world import World
 
 pytestmark = pytest.mark.usefixtures("two_contacts_a_body")
@@ -126,8 +126,8 @@ async def test_an_outage_of_storage_poisons_nothing(monkeypatch: pytest.MonkeyPa
     await world.drop(addresses(60))
     while len(account.requests) < 10:
         await world.until_quiet(until=world.clock.monotonic() + 0.1)
-    breaks(monkeypatch, FakeFactStore, "write", StorageDownError())
-    breaks(monkeypatch, FakeFactStore, "read", StorageDownError())
+    breaks(monkeypatch, FakeFactStore, "write", ServiceRequestError("storage is away"))
+    breaks(monkeypatch, FakeFactStore, "read", ServiceRequestError("storage is away"))
     await world.until_quiet(until=world.clock.monotonic() + 60 * minutes)
     assert not world.run().state.final
     monkeypatch.undo()
