@@ -254,8 +254,8 @@ class _Delivery:
     async def _send(self, work: Work, slots: Slots, claim: Claim) -> tuple[Lot, frozenset[int]]:
         """Send one lot under its claim; also the bodies that an earlier owner may have sent already."""
         progress = await self._progress()  # another owner may have finished while we claimed
-        still_open = {(item.body, item.part) for item in progress.items(work.chunk)}
-        items = [item for item in work.items if (item.body, item.part) in still_open]
+        wanted = {(item.body, item.part) for item in work.items}
+        items = [item for item in progress.items(work.chunk) if (item.body, item.part) in wanted]
         self.ports.telemetry.event(
             Event.CHUNK_STARTED,
             run_id=self.run.run_id,

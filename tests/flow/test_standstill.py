@@ -5,10 +5,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from exporter.adapters.activecampaign.responses import Answer
 from exporter.domain.run import Run, RunState
+from exporter.steps.messages import ChunkMessage, Queue
 from exporter.steps.ports import RunStore
 from exporter.steps.sweep import sweep
 from tests.builders import a_connection, addresses, an_export
+from tests.fakes.activecampaign import LostAnswerError, Request
 from tests.fakes.runs import FakeRunStore
 from tests.fakes.storage import Process
 from tests.fakes.world import World
@@ -21,6 +24,7 @@ class StandsStillOnce:
     """A nemesis that lets a process stand still once, after so many things that it waited for."""
 
     moments_left: int
+    seconds: float = LONGER_THAN_A_CLAIM_SECONDS
 
     async def before(self, process: Process) -> None:
         pass
@@ -35,7 +39,7 @@ class StandsStillOnce:
         self.moments_left -= 1
         if self.moments_left == 0:
             now = process.clock.monotonic()
-            process.standstill.since, process.standstill.until = now, now + LONGER_THAN_A_CLAIM_SECONDS
+            process.standstill.since, process.standstill.until = now, now + self.seconds
             await asyncio.sleep(1e-6)
 
 
@@ -77,6 +81,33 @@ async def test_a_planner_that_stood_still_leaves_a_run_alone_that_another_has_pl
     order = [RunState.QUEUED, RunState.PLANNING, RunState.DELIVERING, RunState.SETTLING, RunState.SUCCEEDED]
     assert [order.index(state) for state in states] == sorted(order.index(state) for state in states)
     assert world.report().counts.delivered == 12
+    world.check_promises()
+
+
+@pytest.mark.usefixtures("two_contacts_a_body")
+@pytest.mark.parametrize("moment", range(1, 16))
+async def test_who_comes_to_a_chunk_late_knows_which_answers_got_lost_meanwhile(moment: int) -> None:
+    world = World(worker_count=8)
+    account = await world.connect(a_connection(), an_export(automations=True))
+
+    def lose_the_first_answer(request: Request) -> Answer | None:
+        if request.number == 0:
+            raise LostAnswerError(taken=True, seconds=20.0)
+        return None
+
+    account.mood = lose_the_first_answer
+    await world.drop(addresses(6))
+    while len(account.requests) < 3:
+        await world.until_quiet(until=world.clock.monotonic() + 0.1)
+    copy = ChunkMessage(run_id=world.run().run_id, chunk=0)
+    world.queues.put(Queue.CHUNKS, copy.to_text(), 15.0)
+    await world.until_quiet(until=world.clock.monotonic() + 15.0)
+    world.storage.nemesis = StandsStillOnce(moment, seconds=10.0)
+
+    await world.until_quiet()
+
+    assert world.report().counts.delivered == 6
+    assert set(account.automations_started.values()) == {1}
     world.check_promises()
 
 
