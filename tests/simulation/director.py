@@ -186,7 +186,7 @@ class _Director:
         """A file lands; its event comes, or not, or twice."""
         course, chance = self.course, self.chance
         number = len(course.drops) + 1
-        addresses = chance.sample(_pool(segment), chance.choice([2, 4, 8, 16, 30]))
+        addresses = chance.sample(_pool(segment), chance.choice([2, 3, 6, 12, 24]))
         rows = list(addresses)
         for _ in range(min(len(addresses) // 2, chance.choice([0, 0, 1, 3]))):
             rows.insert(chance.randint(0, len(rows)), chance.choice(["", "nobody", rows[0]]))

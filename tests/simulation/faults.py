@@ -83,7 +83,7 @@ USUAL_ODDS: Final = {
     Fault.BATCH_INTERRUPTED: 0.1,
     Fault.BATCH_LATE: 0.1,
     Fault.BATCH_NEVER_KNOWN: 0.03,
-    Fault.BATCH_STUCK: 0.0015,  # a day of questions: one course in some hundred has that much time
+    Fault.BATCH_STUCK: 0.002,  # a day of questions: one course in some hundred has that much time
 }
 """For each occasion: an operation, a message, an event, a request, a question, a batch."""
 

@@ -40,11 +40,11 @@ class History:
             self.rounds[run.run_id] = self.rounds.get(run.run_id, 0) + 1
         elif _rank(run.state) < _rank(before.state):
             self.faults.append(f"run {run.short_id} goes from {before.state} back to {run.state}")
-        elif before.state.final:
-            self.faults.append(f"run {run.short_id} is written after its end")
+        elif before.state.final and (before.state, before.report) != (run.state, run.report):
+            self.faults.append(f"the report of run {run.short_id} changes after its end")
         elif before.settle_turn > run.settle_turn:
             self.faults.append(f"turn {before.settle_turn} of run {run.short_id} becomes {run.settle_turn}")
-        if run.state.final:
+        if run.state.final and not (before is not None and before.state.final):
             self.completions[run.run_id] = self.completions.get(run.run_id, 0) + 1
 
     def _take_claim(self, name: str, claim: dict[str, Any]) -> None:
