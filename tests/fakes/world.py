@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import orjson
 
+from exporter.adapters.storage import is_outage
 from exporter.domain.configuration import Connection, Export
 from exporter.domain.drop import Source
 from exporter.domain.reject import Reject
