@@ -9,12 +9,15 @@ from exporter.domain.run import Counts, RunState
 from exporter.steps.erase import Erasure, erase
 from tests.builders import a_connection, a_segment, addresses, an_export
 from tests.fakes.activecampaign import FakeActiveCampaign
+from tests.fakes.storage import ProcessDiedError
 from tests.fakes.world import World
 
 pytestmark = pytest.mark.usefixtures("two_contacts_a_body")
 
 CANARY = "canary@example.org"
 ROWS = [*addresses(300), CANARY, f"{CANARY.title()},one column more", *addresses(100, "bo")]
+WRITES_OF_AN_ERASURE = 6
+"""Suppression, file, fact, chunk, plan rejects, rejects file."""
 OTHERS = {*addresses(300), *addresses(100, "bo")}
 
 
@@ -121,6 +124,25 @@ async def test_erasing_twice_finds_nothing_the_second_time() -> None:
     assert first.counts.total() > 0
     assert second.counts.total() == 0
     assert second.suppressed_since == first.suppressed_since
+
+
+@pytest.mark.parametrize("writes", range(8))
+async def test_whoever_is_killed_while_erasing_erases_once_more(writes: int) -> None:
+    world, _ = await a_world()
+    await world.drop(ROWS)
+    await world.until_quiet()
+    worker = world.workers[0]
+    worker.process.dies_before_write = worker.process.write_count + writes
+    try:
+        await erase_canary(world)
+    except ProcessDiedError:
+        assert worker.process.is_dead
+    assert worker.process.is_dead == (writes < WRITES_OF_AN_ERASURE)
+
+    await erase_canary(world)
+
+    check_nobody_finds_the_canary(world)
+    assert world.report().counts.add_up
 
 
 async def test_a_person_in_a_batch_that_is_not_final_is_told() -> None:

@@ -73,3 +73,11 @@ def test_rejects_of_a_run_under_way_are_not_complete(world: World) -> None:
     world.has_run(a_report("settling", delivered=1))
     assert world.command("run", "rejects", "aa") == ExitCode.ERROR
     assert "the run is still settling" in world.err
+
+
+def test_rejects_that_are_deleted_by_now_are_told(world: World) -> None:
+    world.has_run(a_report(delivered=1, rejected=1))
+    world.clock.seconds += 31 * 24 * 3600
+    assert world.command("run", "rejects", "aa") == ExitCode.ERROR
+    assert "more than 30 days ago" in world.err
+    assert "exporter run show aaaaaaaaaaaa" in world.err

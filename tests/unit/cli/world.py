@@ -193,6 +193,7 @@ class World:
             connection=None,
             ordered_at=self.clock.now(),
             state=report.state,
+            completed_at=self.clock.now() if report.state.final else None,
             report=report,
         )
         self.runs.known[run.run_id] = run
