@@ -83,9 +83,11 @@ USUAL_ODDS: Final = {
     Fault.BATCH_INTERRUPTED: 0.1,
     Fault.BATCH_LATE: 0.1,
     Fault.BATCH_NEVER_KNOWN: 0.03,
-    Fault.BATCH_STUCK: 0.002,  # a day of questions: one course in some hundred has that much time
 }
 """For each occasion: an operation, a message, an event, a request, a question, a batch."""
+
+DEAR_ODDS: Final = 0.006
+"""For a course to have batches that never end: a day of questions takes as long as fifty other courses."""
 
 STORAGE_FAULTS: Final = frozenset(
     {Fault.STORAGE_FAILED, Fault.STORAGE_ANSWER_LOST, Fault.STORAGE_OUTAGE, Fault.STORAGE_SLOW}
@@ -114,6 +116,8 @@ class Trouble:
         """Choose up to so many kinds of faults."""
         chosen = self.chance.sample(sorted(USUAL_ODDS), self.chance.randint(1, most))
         self.odds = {fault: USUAL_ODDS[fault] * self.chance.choice([0.5, 1.0, 2.0]) for fault in chosen}
+        if self.chance.random() < DEAR_ODDS:
+            self.odds[Fault.BATCH_STUCK] = 0.3
 
     def strikes(self, fault: Fault) -> bool:
         """Whether a fault happens now."""
