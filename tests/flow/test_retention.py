@@ -142,8 +142,8 @@ async def test_a_redrive_after_7_days_says_what_to_do() -> None:
 async def test_chunks_of_a_planner_that_died_go_while_the_run_is_under_way() -> None:
     world = World()
     await world.connect(a_connection(), an_export())
-    world.workers[0].process.dies_before_write = world.workers[0].process.write_count + 4
-    world.workers[1].process.dies_before_write = world.workers[1].process.write_count + 4
+    world.workers[0].process.dies_before_write = world.workers[0].process.write_count + 6
+    world.workers[1].process.dies_before_write = world.workers[1].process.write_count + 6
     await world.drop(addresses(400))
     while len(world.account.requests) < 5:
         await world.until_quiet(until=world.clock.monotonic() + 0.1)
