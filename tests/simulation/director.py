@@ -175,7 +175,7 @@ class _Director:
             moment += chance.choice([2.0, 15.0, 60.0, 200.0]) * chance.uniform(1, 1.5)
         if self.course.trouble.odds and chance.random() < 0.5:
             for _ in range(chance.randint(1, 7)):
-                at = chance.choice([5.0, 20.0, 80.0, 300.0]) * chance.uniform(0.5, 1.5)
+                at = chance.choice([5.0, 10.0, 20.0, 80.0, 300.0]) * chance.uniform(0.5, 1.5)
                 yield at, partial(self._interfere, chance.choice(sorted(Act)))
                 if chance.random() < 0.3:
                     yield at + chance.choice([30.0, 200.0, 600.0]), partial(self._interfere, Act.REDRIVE)
@@ -186,7 +186,7 @@ class _Director:
         """A file lands; its event comes, or not, or twice."""
         course, chance = self.course, self.chance
         number = len(course.drops) + 1
-        addresses = chance.sample(_pool(segment), chance.choice([2, 3, 6, 12, 24]))
+        addresses = chance.sample(_pool(segment), chance.choice([2, 2, 3, 6, 12, 12, 24, 60]))
         rows = list(addresses)
         for _ in range(min(len(addresses) // 2, chance.choice([0, 0, 1, 3]))):
             rows.insert(chance.randint(0, len(rows)), chance.choice(["", "nobody", rows[0]]))
@@ -240,4 +240,4 @@ class _Director:
 
 def _pool(segment: str) -> list[str]:
     """Everybody who may be in a segment."""
-    return [f"{segment}{number}@example.org" for number in range(36)]
+    return [f"{segment}{number}@example.org" for number in range(64)]
