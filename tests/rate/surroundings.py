@@ -98,7 +98,8 @@ class ActiveCampaign:
 
     async def get(self, _: str, __: dict[str, str] | None) -> dict[str, object]:
         """Whether the list is still there."""
-        self.second.take(self._loop.now, late=await self._travel())
+        late = await self._travel()
+        self.second.take(self._loop.now, late=late)
         await sleep(self._chance.uniform(*self._answer_seconds))
         return {"list": {"name": "Customers"}}
 

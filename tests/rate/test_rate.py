@@ -110,7 +110,7 @@ def test_settling_keeps_up_with_a_million_contacts(scenario: Scenario, seed: int
     course = simulate(scenario, seed)
 
     slow = scenario.answer_seconds == SLOW_ANSWER_SECONDS
-    assert course.settled_at - course.last_arrival <= (240 if slow else 120), f"seed {seed}: {course}"
+    assert course.settled_at - course.last_arrival <= (330 if slow else 120), f"seed {seed}: {course}"
 
 
 @courses((HANGING, 6))
