@@ -15,7 +15,9 @@ from tests.simulation.faults import Fault
 from tests.simulation.oracle import judge
 
 REPLAY: Final = "python -m tests.simulation --seed {seed}"
-SEEDS_AT_ONCE: Final = 20
+SEEDS_AT_ONCE: Final = 200
+"""After so many all cores wait for the last one; between, they take turns by a task."""
+SEEDS_A_TASK: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +40,10 @@ def play_one(seed: int) -> Result:
     return Result(seed, None, course.digest(), course.trouble.counts, course.acts)
 
 
-def play_some(seeds: list[int]) -> list[Result]:
-    """The same for several seeds."""
-    return [play_one(seed) for seed in seeds]
-
-
 def play_all(seeds: Iterable[int]) -> Iterator[Result]:
     """Play the courses of many seeds, which may be without end, on all cores; in the order of the seeds."""
     cores = len(os.sched_getaffinity(0))
     seeds = iter(seeds)
     with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
-        while batch := list(itertools.islice(seeds, cores * SEEDS_AT_ONCE)):
-            parts = [batch[start::cores] for start in range(cores)]
-            results = itertools.chain.from_iterable(pool.map(play_some, parts))
-            yield from sorted(results, key=lambda result: result.seed)
+        while batch := list(itertools.islice(seeds, SEEDS_AT_ONCE)):
+            yield from pool.map(play_one, batch, chunksize=SEEDS_A_TASK)
