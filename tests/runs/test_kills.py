@@ -22,7 +22,7 @@ from tests.runs.storage_restart import restart_storage
 
 LONGEST_GAP_SECONDS: Final = 150.0
 """Work goes on so soon after a kill: the requirement."""
-PATIENCE_SECONDS: Final = 290.0
+PATIENCE_SECONDS: Final = 420.0
 
 TWO_KILLS: Final = "two-random-kills"
 PAUSED: Final = "paused-sender"
