@@ -69,9 +69,8 @@ async def settle(message: SettlementMessage, ports: Ports) -> None:
     number = run.settle_turn - 1
     try:
         await _settle_in_turn(run, number, ports)
-    except (
-        Exception
-    ):  # the same message must find a turn when it comes back, or it would never count as a try
+    except Exception:
+        # The same message must find a turn when it comes back, or it would never count as a try.
         with suppress(Exception):
             await _note_failed_turn(message, number, ports)
         raise
