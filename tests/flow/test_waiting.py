@@ -30,7 +30,9 @@ async def waits_for(world: World) -> str:
 
 
 def the_app_is_gone(world: World) -> None:
-    """Nobody takes messages, nobody sweeps."""
+    """Whoever was at work dies; nobody takes messages, nobody sweeps."""
+    for worker in list(world.workers):
+        worker.process.die()
     world.queues.messages.clear()
     world.sweeps = False
 
@@ -60,8 +62,6 @@ async def test_a_run_that_nobody_sends_says_so() -> None:
     await world.drop(addresses(200))
     while len(account.requests) < 20:
         await for_seconds(world, 0.1)
-    for worker in list(world.workers):
-        worker.process.die()
     the_app_is_gone(world)
     await world.clock.sleep(600.0)
     assert "exporter doctor" in await waits_for(world) or "ActiveCampaign to finish" in await waits_for(world)
@@ -116,8 +116,6 @@ async def test_a_run_that_nobody_settles_any_more_says_so() -> None:
     await world.drop(addresses(4))
     while len(account.accepted) < 2:
         await for_seconds(world, 0.1)
-    for worker in list(world.workers):
-        worker.process.die()
     the_app_is_gone(world)
     await world.clock.sleep(600.0)
     assert "exporter doctor" in await waits_for(world)
