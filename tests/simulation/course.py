@@ -38,6 +38,8 @@ class Act(StrEnum):
     FIRST_SEND = "first send"
     OVERWRITE = "overwrite the newest file"
     UNSUBSCRIBE = "a contact unsubscribes"
+    REVOKE_KEY = "a key is revoked"
+    REPLACE_KEY = "a key is replaced"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from exporter.domain.configuration import Connection
 from exporter.domain.planning import PlanLimits, plan_drop
 from exporter.steps.control import resume_connection, resume_everything, resume_run
 from tests.builders import a_connection, an_export
+from tests.fakes.activecampaign import FIRST_KEY
 from tests.fakes.clock import SimulatedLoop
 from tests.fakes.world import World
 from tests.simulation.course import Act, Course, Drop
@@ -214,14 +215,29 @@ class _Director:
             course.acts[act] += 1
             course.note(f"-- somebody unsubscribes from list {export.list_id} of {connection.id}")
             self._opt_out(connection, address, export.list_id)
+        elif act in {Act.REVOKE_KEY, Act.REPLACE_KEY}:
+            course.acts[act] += 1
+            self._change_key(act, chance.choice(course.connections))
         else:
             self._world.start(partial(command, act, course, chance.getrandbits(32)))
+
+    def _change_key(self, act: Act, connection: Connection) -> None:
+        """The key that a connection's secret holds ends, or the secret gets another one."""
+        self.course.note(f"-- {act.value}, of {connection.id}")
+        if act is Act.REVOKE_KEY:
+            key = self._world.keys.get(connection.secret, FIRST_KEY)
+            self._world.accounts[connection.host].refused_keys.add(key)
+        else:
+            self._world.keys[connection.secret] = f"key-{self.chance.getrandbits(32):08x}"
 
     # The end
 
     def _calm_down(self) -> None:
         """From now on nothing goes wrong, and whatever was begun must come to its end."""
         self.course.note("-- nothing goes wrong any more")
+        if self.course.acts[Act.REVOKE_KEY]:
+            for connection in self.course.connections:
+                self._change_key(Act.REPLACE_KEY, connection)
         self.course.trouble.calm = True
 
     async def _lift_all_stops(self) -> None:

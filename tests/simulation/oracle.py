@@ -94,6 +94,8 @@ def every_run_ends(course: Course) -> None:
     """In a documented state, and for a reason that the course has given."""
     storage_failed = bool(course.trouble.counts.keys() & STORAGE_FAULTS)
     allowed = {"superseded": True, "poisoned": storage_failed, "cancelled": Act.CANCEL in course.acts}
+    # Before its first body, that is; a list can't be seen with such a key either.
+    allowed["key_refused"] = allowed["list_denied"] = Act.REVOKE_KEY in course.acts
     # A command whose answer got lost has done its work all the same.
     allowed["cancelled"] |= any("-- cancel (" in line for line in course.lines)
     for run in course.world.runs():
