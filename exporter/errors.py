@@ -35,7 +35,13 @@ class RefusedConnectionError(StopRunError):
     """ActiveCampaign refuses the connection: its key, its account's payment, or the list that it feeds.
 
     Before anything is sent it ends the run at once; in mid-run the connection pauses, and its runs wait.
+    `key_mark` tells the key that was refused, `list_id` the list, where it is one of these.
     """
+
+    def __init__(self, code: str, message: str, *, key_mark: str = "", list_id: str | None = None) -> None:
+        super().__init__(code, message)
+        self.key_mark = key_mark
+        self.list_id = list_id
 
 
 class ConflictError(ExporterError):

@@ -22,11 +22,18 @@ def to_bytes(document: BaseModel) -> bytes:
 def from_bytes(kind: type[Kind], data: bytes) -> Kind:
     """A stored document. Raises NewerVersionError for one of a newer version of the app."""
     try:
-        return kind.model_validate_json(data)
+        document = kind.model_validate_json(data)
     except ValidationError:
         if _number_in(data) > _known(kind):
-            raise NewerVersionError(f"a {kind.__name__} was stored by a newer version of this app") from None
+            raise _newer(kind) from None
         raise
+    if getattr(document, "schema_number", 0) > _known(kind):
+        raise _newer(kind)
+    return document
+
+
+def _newer(kind: type[BaseModel]) -> NewerVersionError:
+    return NewerVersionError(f"a {kind.__name__} was stored by a newer version of this app")
 
 
 def _known(kind: type[BaseModel]) -> int:

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 SCHEMA: Final = 2
 """2: a pause may come from a refusal."""
 MAX_REASON_CHARACTERS: Final = 200
+EXPORTER: Final = "the exporter"
+"""Who pauses a connection that ActiveCampaign refuses."""
 
 
 class Pause(BaseModel):
@@ -24,7 +26,19 @@ class Pause(BaseModel):
     refused: str = ""
     """The code of ActiveCampaign's refusal of the connection, if that is why: then it is asked nothing."""
     refused_key: str | None = None
-    """The mark of the key that was refused: the pause ends by itself once the secret holds another one."""
+    """The mark of the key that was refused: the refusal ends once the secret holds another one."""
+    refused_list: str | None = None
+    """The list that was refused, where it is one: runs that feed others have their answers told."""
+
+    def with_refusal(self, other: "Pause | None") -> "Pause":
+        """The same pause with the refusal, or with no refusal, of another one."""
+        return self.model_copy(
+            update={
+                "refused": other.refused if other else "",
+                "refused_key": other.refused_key if other else None,
+                "refused_list": other.refused_list if other else None,
+            }
+        )
 
     def told(self) -> str:
         """Since when, by whom and why, to follow "is paused"."""
@@ -47,10 +61,12 @@ class Pauses(BaseModel):
         paused = {} if pause is None else {connection_id: pause}
         return self.model_copy(update={"connections": {**others, **paused}})
 
-    def refused(self, connection_id: str) -> Pause | None:
-        """The pause of a connection that ActiveCampaign refuses."""
+    def refused(self, connection_id: str, list_id: str | None) -> Pause | None:
+        """The pause of a connection that ActiveCampaign refuses to runs that feed a list."""
         pause = self.connections.get(connection_id)
-        return pause if pause is not None and pause.refused else None
+        if pause is None or not pause.refused or pause.refused_list not in {None, list_id}:
+            return None
+        return pause
 
     def over(self, connection_id: str) -> str | None:
         """Why nothing is sent over a connection, and what ends that; None where it may be used."""
@@ -58,7 +74,7 @@ class Pauses(BaseModel):
             return f"all sending is paused {self.everything.told()} (`exporter resume --all` ends that)"
         pause = self.connections.get(connection_id)
         if pause is not None:
-            by_itself = "another key there, or " if pause.refused_key else ""
+            by_itself = "another key there, or " if pause.refused_key and pause.by == EXPORTER else ""
             return (
                 f"connection '{connection_id}' is paused {pause.told()} "
                 f"({by_itself}`exporter connection resume {connection_id}` ends that)"

@@ -34,12 +34,13 @@ def may_be_redriven(run: Run, now: datetime) -> bool:
 
 def chunks_of_a_redrive(progress: RunProgress) -> frozenset[int]:
     """The chunks that a redrive sends from, or lists rejects from; `progress` has its tries counted anew."""
-    if not progress.chunks_to_send() or progress.refused_outright() is not None:
+    open_still = bool(progress.chunks_to_send() or progress.open_batches())
+    if not open_still or progress.refused_outright() is not None:
         return frozenset()
     return frozenset(
         number
         for number, bodies in enumerate(progress.bodies)
-        if any(body.items or body.refusals or body.undelivered for body in bodies)
+        if any(body.items or body.open_batches or body.refusals or body.undelivered for body in bodies)
     )
 
 

@@ -53,6 +53,8 @@ class Verdict:
     """How many contacts ActiveCampaign says it queued."""
     retry_after_seconds: float | None = None
     named: tuple[NamedContact, ...] = ()
+    key_mark: str = ""
+    """Of a refusal: tells the key that was refused from any other."""
 
 
 class BatchState(StrEnum):

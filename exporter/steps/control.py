@@ -6,7 +6,7 @@ Senders look each second whether somebody said so. Repeating any of it is harmle
 from collections.abc import Callable
 
 from exporter.domain.configuration import Connection
-from exporter.domain.pause import Pause
+from exporter.domain.pause import EXPORTER, Pause, Pauses
 from exporter.domain.retention import CHUNK_DAYS, ended_before
 from exporter.domain.run import SHORT_ID_DIGITS, Run, RunState
 from exporter.domain.watermark import Watermark
@@ -55,26 +55,19 @@ async def resume_run(run_id: str, ports: Ports) -> Run:
 
 
 async def pause_connection(connection_id: str, pause: Pause, ports: Ports) -> None:
-    """Let no run send over a connection until it is resumed."""
-    await ports.pauses.update(
-        lambda pauses: (
-            pauses
-            if _paused_by_a_person(pauses.connections.get(connection_id))
-            else pauses.with_connection(
-                connection_id,
-                pause.model_copy(update={"refused": _refusal_of(pauses.connections.get(connection_id))}),
-            )
-        )
-    )
+    """Let no run send over a connection until it is resumed; the first person's pause stays.
+
+    What ActiveCampaign refuses meanwhile stays known.
+    """
+
+    def change(pauses: Pauses) -> Pauses:
+        before = pauses.connections.get(connection_id)
+        if before is not None and before.by != EXPORTER:
+            return pauses
+        return pauses.with_connection(connection_id, pause.with_refusal(before))
+
+    await ports.pauses.update(change)
     ports.telemetry.event(Event.SENDING_PAUSED, connection=connection_id, why="connection")
-
-
-def _refusal_of(pause: Pause | None) -> str:
-    return pause.refused if pause is not None else ""
-
-
-def _paused_by_a_person(pause: Pause | None) -> bool:
-    return pause is not None and pause.refused_key is None
 
 
 async def resume_connection(connection_id: str, ports: Ports) -> int:
@@ -84,6 +77,11 @@ async def resume_connection(connection_id: str, ports: Ports) -> int:
             pauses.with_connection(connection_id, None) if connection_id in pauses.connections else pauses
         )
     )
+    return await let_go_on(connection_id, ports)
+
+
+async def let_go_on(connection_id: str, ports: Ports) -> int:
+    """Put the runs of a connection that is paused no longer on their way; returns how many."""
     ports.telemetry.event(Event.SENDING_RESUMED, connection=connection_id, why="connection")
     return await _put_all_on_their_way(
         lambda run: run.connection is not None and run.connection.id == connection_id, ports

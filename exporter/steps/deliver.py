@@ -17,7 +17,7 @@ from exporter.domain.run import PlanRecord, Run, RunState
 from exporter.errors import ConfigurationError, RefusedConnectionError, RetryLaterError, StopRunError
 from exporter.steps.accounts import Account, open_account
 from exporter.steps.events import Event
-from exporter.steps.lot import MAX_WITHOUT_RECEIPT, Lot, LotItem
+from exporter.steps.lot import MAX_WITHOUT_RECEIPT, Lot, LotItem, Part
 from exporter.steps.messages import ChunkMessage, Queue, ReceiptsMessage, ReservedSlots
 from exporter.steps.ports import Claim, Destination, Ports
 from exporter.steps.preflight import resolve_mapping
@@ -39,6 +39,7 @@ EARLY_SECONDS = 2.5
 HELD_SECONDS = 3.0
 KEY_SECONDS = 60.0
 STALE_PLAN = timedelta(hours=1)
+_ALL_SENT = {"state": RunState.SETTLING, "waiting_for": None, "waiting_since": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ async def deliver(message: ChunkMessage, ports: Ports) -> None:
                 await _look_again(delivery, slots)
                 await delivery.go(message.chunk, slots)
             except RefusedConnectionError as error:
-                await pause_refused(connection, error, destination.key_mark, ports)
+                await pause_refused(connection, error, ports)
     except StopRunError as error:
         await stop_run(run.run_id, error, ports)
     except (ConfigurationError, RetryLaterError) as error:  # the key, or the account, is not to be had now
@@ -251,8 +252,8 @@ class _Delivery:
         await self.account.trim_slots(slots, 0)
         await self.ports.claims.release(claim, clean=claim.clean)
 
-    async def _send(self, work: Work, slots: Slots, claim: Claim) -> tuple[Lot, frozenset[int]]:
-        """Send one lot under its claim; also the bodies that an earlier owner may have sent already."""
+    async def _send(self, work: Work, slots: Slots, claim: Claim) -> tuple[Lot, frozenset[Part]]:
+        """Send one lot under its claim; also the parts that an earlier owner may have sent already."""
         progress = await self._progress()  # another owner may have finished while we claimed
         wanted = {(item.body, item.part) for item in work.items}
         items = [item for item in progress.items(work.chunk) if (item.body, item.part) in wanted]
@@ -281,7 +282,9 @@ class _Delivery:
             [
                 LotItem(
                     item,
-                    automations=self.export.automations and not item.resend and item.body not in suspects,
+                    automations=self.export.automations
+                    and not item.resend
+                    and (item.body, item.part) not in suspects,
                 )
                 for item in items
             ],
@@ -359,11 +362,7 @@ class _Delivery:
             return
         await self.ports.runs.update(
             self.run.run_id,
-            lambda run: (
-                run.model_copy(update={"state": RunState.SETTLING, "waiting_for": None})
-                if run.state is RunState.DELIVERING
-                else run
-            ),
+            lambda run: run.model_copy(update=_ALL_SENT) if run.state is RunState.DELIVERING else run,
         )
         await self.ports.queue.send(Queue.RECEIPTS, ReceiptsMessage(run_id=self.run.run_id))
 
@@ -389,8 +388,8 @@ def _token(run_id: str, work: Work) -> str:
     return f"{run_id}:{work.chunk}{':single' if work.single else ''}"
 
 
-def _maybe_sent(progress: RunProgress, chunk: int) -> frozenset[int]:
-    """Bodies of which an owner who vanished may have sent something without leaving a receipt.
+def _maybe_sent(progress: RunProgress, chunk: int) -> frozenset[Part]:
+    """Parts of bodies of which an owner who vanished may have sent something without leaving a receipt.
 
     Those that were never sent before go out in order, those with one contact last, and at most so many are
     without a receipt; so only the first ones of either kind can be. The others are resent anyway.
@@ -398,4 +397,5 @@ def _maybe_sent(progress: RunProgress, chunk: int) -> frozenset[int]:
     items = [item for item in progress.items(chunk) if not item.resend]
     several = [item for item in items if item.contact_count > 1]
     single = [item for item in items if item.contact_count == 1]
-    return frozenset(item.body for item in (*several[:MAX_WITHOUT_RECEIPT], *single[:MAX_WITHOUT_RECEIPT]))
+    first = (*several[:MAX_WITHOUT_RECEIPT], *single[:MAX_WITHOUT_RECEIPT])
+    return frozenset((item.body, item.part) for item in first)

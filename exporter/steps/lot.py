@@ -51,6 +51,9 @@ class LotItem:
     automations: bool
 
 
+Part: TypeAlias = tuple[int, Mask]
+"""A body and the contacts of it that are in a request."""
+
 MoreSlots: TypeAlias = Callable[[int], Coroutine[Any, Any, Slots | None]]
 """Takes slots for up to so many further bodies; None where they don't follow at once."""
 
@@ -71,8 +74,8 @@ class Lot:
     slots: Slots
     """The slots that are being used."""
 
-    receipted: set[int] = field(default_factory=set)
-    """Bodies of which this lot has written a receipt."""
+    receipted: set[Part] = field(default_factory=set)
+    """Parts of bodies of which this lot has written a receipt."""
     sent_count: int = 0
     """How many requests were begun."""
     accepted_count: int = 0
@@ -318,7 +321,7 @@ class Lot:
             counts = Tally(name, bulk=tally["bulk"], throttled=tally["throttled"])
             await self.ports.facts.write(self.run.run_id, name, [*receipts, counts])
             for receipt in receipts:
-                self.receipted.add(receipt.body)
+                self.receipted.add((receipt.body, receipt.part))
                 self._places.release()
         if self._documents == 1 and self.run.next_check_at is None:
             await self._start_settling()

@@ -390,10 +390,6 @@ class Remains(Protocol):
 class Destination(Protocol):
     """One ActiveCampaign account, seen through one connection. Nothing here paces itself or tries again."""
 
-    @property
-    def key_mark(self) -> str:
-        """Tells the key in use from any other, without giving it away."""
-
     async def send_bulk(self, contacts: bytes, *, automations: bool) -> Verdict:
         """Post one body; `contacts` is the JSON array."""
 

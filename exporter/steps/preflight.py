@@ -101,5 +101,6 @@ async def list_name(reader: AccountReader, list_id: str) -> str:
     if answer.kind is VerdictKind.MISSING:
         raise list_missing(reader.connection, list_id)
     if answer.kind is VerdictKind.DENIED:
-        raise list_denied(reader.connection, list_id)
+        await _user(reader)  # a key that is refused altogether is no matter of the list
+        raise list_denied(reader.connection, list_id, answer.key_mark)
     raise refusal(reader.connection, answer)

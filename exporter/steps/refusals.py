@@ -5,14 +5,13 @@ wait, and nothing of them is lost.
 """
 
 from exporter.domain.configuration import Connection
-from exporter.domain.pause import MAX_REASON_CHARACTERS, Pause, Pauses
+from exporter.domain.pause import EXPORTER, MAX_REASON_CHARACTERS, Pause, Pauses
 from exporter.domain.run import Run
 from exporter.errors import ConfigurationError, RefusedConnectionError
-from exporter.steps.control import resume_connection
+from exporter.steps.control import let_go_on
 from exporter.steps.events import Event
 from exporter.steps.ports import Ports
 
-BY = "the exporter"
 LIST_CODES = frozenset({"list_missing", "list_denied"})
 """Refusals of a list: who is in a batch that was accepted may not have joined it."""
 
@@ -26,35 +25,32 @@ async def present_connection(run: Run, ports: Ports) -> Connection | None:
     return stored.value if stored is not None and stored.value.host == planned.host else planned
 
 
-async def pause_refused(
-    connection: Connection, error: RefusedConnectionError, key_mark: str, ports: Ports
-) -> None:
+async def pause_refused(connection: Connection, error: RefusedConnectionError, ports: Ports) -> None:
     """Let no run use a connection until what ActiveCampaign refuses is mended.
 
     A person's pause that stands there stays that person's to end.
     """
     pause = Pause(
         since=ports.clock.now(),
-        by=BY,
+        by=EXPORTER,
         reason=str(error)[:MAX_REASON_CHARACTERS],
         refused=error.code,
-        refused_key=key_mark if error.code != "list_missing" else None,
+        refused_key=error.key_mark or None,
+        refused_list=error.list_id,
     )
 
     def change(pauses: Pauses) -> Pauses:
         before = pauses.connections.get(connection.id)
-        if before is None:
-            return pauses.with_connection(connection.id, pause)
-        if before.refused:
+        if before is not None and before.refused:
             return pauses
-        return pauses.with_connection(connection.id, before.model_copy(update={"refused": error.code}))
+        return pauses.with_connection(connection.id, before.with_refusal(pause) if before else pause)
 
     await ports.pauses.update(change)
     ports.telemetry.event(Event.SENDING_PAUSED, connection=connection.id, why=error.code)
 
 
 async def lift_refusals(pauses: Pauses, ports: Ports) -> bool:
-    """End the pauses of connections whose refused key has been replaced since; False where there is none."""
+    """End refusals of keys that have been replaced since; False where there was none to look at."""
     refused = {
         connection_id: pause.refused_key
         for connection_id, pause in pauses.connections.items()
@@ -69,5 +65,20 @@ async def lift_refusals(pauses: Pauses, ports: Ports) -> bool:
         except ConfigurationError:  # nobody can read it now; that is looked at again
             continue
         if mark != refused[connection_id]:
-            await resume_connection(connection_id, ports)
+            await _lift(connection_id, refused[connection_id], ports)
     return True
+
+
+async def _lift(connection_id: str, refused_key: str | None, ports: Ports) -> None:
+    """End the refusal of a key, if it still stands; a pause that a person has added stays."""
+
+    def change(pauses: Pauses) -> Pauses:
+        pause = pauses.connections.get(connection_id)
+        if pause is None or pause.refused_key != refused_key:
+            return pauses
+        by_person = None if pause.by == EXPORTER else pause.with_refusal(None)
+        return pauses.with_connection(connection_id, by_person)
+
+    now = await ports.pauses.update(change)
+    if connection_id not in now.connections:
+        await let_go_on(connection_id, ports)

@@ -22,6 +22,7 @@ from exporter.errors import ConflictError
 from exporter.steps.events import Event
 from exporter.steps.ports import ChunkPlace, PlanParts, Ports
 from exporter.steps.run_progress import read_progress
+from exporter.steps.stop import POISONED
 
 EVERY = timedelta(hours=1)
 SECONDS_A_SWEEP = 20.0
@@ -47,22 +48,41 @@ async def tidy_up(ports: Ports) -> None:
 
 
 async def _deletions(ports: Ports, now: datetime) -> AsyncIterator[int]:
-    """Look at one thing after the other; yields after each what was deleted of it."""
-    async for parts in ports.plans.parts():
-        if parts.chunks or parts.rejects:
-            yield await _tidy_plan(parts, ports, now)
+    """Look at one thing after the other; yields after each what was deleted of it.
+
+    A look that is cut short begins somewhere else the next time, so that nothing is for ever behind the rest.
+    """
+    looks = [_plans, _reports, _runs, _poison, _drops]
+    first = int(ports.randomness.random() * len(looks))
+    for look in looks[first:] + looks[:first]:
+        async for count in look(ports, now):
+            yield count
+
+
+async def _plans(ports: Ports, now: datetime) -> AsyncIterator[int]:
+    found = [parts async for parts in ports.plans.parts() if parts.chunks or parts.rejects]
+    first = int(ports.randomness.random() * len(found))
+    for parts in found[first:] + found[:first]:
+        yield await _tidy_plan(parts, ports, now)
+
+
+async def _reports(ports: Ports, now: datetime) -> AsyncIterator[int]:
     async for run_id in ports.reports.run_ids():
         run = await ports.runs.load(run_id)
         if run is None or ended_before(run, REJECT_DAYS, now):
             await ports.reports.remove(run_id)
             yield 1
+
+
+async def _runs(ports: Ports, now: datetime) -> AsyncIterator[int]:
     async for run in ports.runs.untouched_since(now - timedelta(days=RUN_DAYS)):
         if ended_before(run, RUN_DAYS, now):
             await _remove(run, ports)
             yield 1
+
+
+async def _poison(ports: Ports, now: datetime) -> AsyncIterator[int]:
     yield await ports.poison.forget_before(now - timedelta(days=REJECT_DAYS))
-    async for count in _drops(ports, now):
-        yield count
 
 
 async def _tidy_plan(parts: PlanParts, ports: Ports, now: datetime) -> int:
@@ -91,6 +111,8 @@ async def _useless_chunks(
     needed: frozenset[int] = frozenset()
     record = await ports.plans.record(run.run_id) if may_be_redriven(run, now) else None
     if record is not None:
+        if run.stopped is not None and run.stopped.code == POISONED:  # nobody could count what became of it
+            return tuple(place for place in parts.chunks if place.epoch != run.plan_epoch)
         tried_anew = run.model_copy(update={"redriven_at": now})
         needed = chunks_of_a_redrive(await read_progress(tried_anew, record, ports))
     return tuple(

@@ -83,7 +83,8 @@ async def _settle_in_turn(run: Run, number: int, ports: Ports) -> None:
         return
     turn = _Turn(run, connection, record, await open_account(connection, ports), number, ports)
     progress = await read_progress(run, record, ports)
-    refused = (await ports.pauses.load()).refused(connection.id)
+    list_id = run.export.list_id if run.export else None
+    refused = (await ports.pauses.load()).refused(connection.id, list_id)
     if refused is not None:
         delay = turn.leave_alone(progress.open_batches(), refused)
     else:
@@ -99,13 +100,17 @@ async def _ask(turn: "_Turn", batches: list[OpenBatch]) -> float:
         async with turn.ports.destinations.open(turn.connection) as destination:
             delay = await turn.ask(batches, destination)
             refusal_met = await turn.check_connection(destination)
-            if refusal_met is not None:
-                await pause_refused(turn.connection, refusal_met, destination.key_mark, turn.ports)
-                return SHORTEST_IDLE_SECONDS
-            return delay
     except ConfigurationError as error:  # the key can't be read just now
         turn.waiting_for = str(error)
+        turn.give_up_old(batches)
         return PATIENCE_SECONDS
+    if refusal_met is None:
+        return delay
+    if turn.run.stopped is not None and refusal_met.code in LIST_CODES:  # nobody else need wait for its list
+        turn.give_up(batches)
+    else:
+        await pause_refused(turn.connection, refusal_met, turn.ports)
+    return SHORTEST_IDLE_SECONDS
 
 
 def _seconds(moment: datetime | None) -> float:
@@ -198,6 +203,7 @@ class _Turn:
             ready = [batch for batch in waiting if self._due_at(batch, usual) <= self.account.now()]
             far_seconds = await self._ask_in_order(ready, usual, ends_at, destination)
             if self.waiting_for:
+                self.give_up_old(batches)
                 age = self.account.now() - waiting[0].accepted_at
                 held = (await self.account.load()).hold_until - self.account.now()
                 return max(held, min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, age / 8)))
@@ -218,12 +224,25 @@ class _Turn:
         Returns the seconds until the next turn makes sense.
         """
         self.waiting_for = f"connection '{self.connection.id}' is paused {refused.told()}"
-        for batch in batches:
-            if refused.refused in LIST_CODES:
-                self._end(batch, BatchEnd.FAILED)
-            elif self.account.now() - batch.accepted_at > UNSETTLED_SECONDS:
-                self._end(batch, BatchEnd.UNSETTLED)
+        if refused.refused in LIST_CODES:
+            self.give_up(batches)
+        else:
+            self.give_up_old(batches)
         return PATIENCE_SECONDS
+
+    def give_up(self, batches: list[OpenBatch]) -> None:
+        """End what is open as failed: who is in it may have missed the list."""
+        known = {outcome.batch_id for outcome in self._outcomes}
+        for batch in batches:
+            if batch.batch_id not in known:
+                self._end(batch, BatchEnd.FAILED)
+
+    def give_up_old(self, batches: list[OpenBatch]) -> None:
+        """End what is without an answer for a day, where nobody answers."""
+        known = {outcome.batch_id for outcome in self._outcomes}
+        for batch in batches:
+            if batch.batch_id not in known and self.account.now() - batch.accepted_at > UNSETTLED_SECONDS:
+                self._end(batch, BatchEnd.UNSETTLED)
 
     async def check_connection(self, destination: Destination) -> RefusedConnectionError | None:
         """After the questions: whether the key is refused, and whether the list is still there.
@@ -413,8 +432,6 @@ class _Turn:
 
         The batch stays open until then, or until a day has passed.
         """
-        if self.account.now() - batch.accepted_at > UNSETTLED_SECONDS:
-            self._end(batch, BatchEnd.UNSETTLED)
         self._throttled += verdict.kind is VerdictKind.THROTTLED
         if self.waiting_for:  # others under way met the same
             return

@@ -70,7 +70,8 @@ async def note_waiting(
     def change(run: Run) -> Run:
         if run.state.final or (run.waiting_for == waiting_for and retry_seconds is None):
             return run
-        since = (run.waiting_since or now) if waiting_for else None
+        goes_on = run.waiting_for == waiting_for
+        since = ((run.waiting_since if goes_on else None) or now) if waiting_for else None
         return run.model_copy(update={**update, "waiting_since": since})
 
     return await ports.runs.update(run_id, change)

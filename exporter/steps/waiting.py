@@ -40,6 +40,9 @@ async def _outside(run: Run, progress: RunProgress, moved_at: datetime, ports: P
         budget = await (await open_account(run.connection, ports)).load()
         if budget.hold_until > now:
             return f"{budget.hold_reason}, until {_told(budget.hold_until)} ({_since(moved_at)})"
+        next_try_at = min(item.not_before for body in progress for item in body.items)
+        if next_try_at > now:
+            return f"its next try, at {_told(next_try_at)} ({_since(moved_at)})"
         starts = [slots.start for slots in budget.bulk if slots.token.startswith(run.run_id)]
         if starts and max(starts) > now:
             return f"its turn on account {run.connection.host}, at {_told(max(starts))} ({_since(moved_at)})"

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import Context, ContextVar
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final, TypeVar
 
 import orjson
 
@@ -23,6 +24,8 @@ from exporter.domain.verdict import BatchStatus, Verdict, VerdictKind
 from exporter.errors import ConfigurationError
 from exporter.steps.ports import Clock
 from tests.fakes.storage import Process
+
+Meaning = TypeVar("Meaning")
 
 BULK_PER_MINUTE: Final = 100
 SINGLE_PER_MINUTE: Final = 20
@@ -335,46 +338,51 @@ class FakeDestination:
     account: FakeActiveCampaign
     process: Process
     read_key: Callable[[], str]
-    key_mark: str = ""
-    """The key stands for its own mark."""
+    key: str = ""
+    """Stands for its own mark, too."""
 
     def __post_init__(self) -> None:
-        self.key_mark = self.read_key()
+        self.key = self.read_key()
 
     async def send_bulk(self, contacts: bytes, *, automations: bool) -> Verdict:
-        reply = await self._exchange(
-            self.account.take_bulk(
-                contacts,
-                automations=automations,
-                key=self.key_mark,
-                run_id=SENDING_RUN.get(),
-                late=self.process.was_held_up,
-            )
+        request = self.account.take_bulk(
+            contacts,
+            automations=automations,
+            key=self.key,
+            run_id=SENDING_RUN.get(),
+            late=self.process.was_held_up,
         )
-        return reply if isinstance(reply, Verdict) else classify_bulk(reply, self.process.now())
+        return await self._exchange(request, classify_bulk)
 
     async def batch_status(self, batch_id: str) -> BatchStatus | Verdict:
-        request = self.account.tell(batch_id, self.key_mark, late=self.process.was_held_up)
-        reply = await self._exchange(request)
-        return reply if isinstance(reply, Verdict) else classify_info(reply, self.process.now())
+        request = self.account.tell(batch_id, self.key, late=self.process.was_held_up)
+        return await self._exchange(request, classify_info)
 
     async def get(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
-        request = self.account.show(path, parameters, self.key_mark, late=self.process.was_held_up)
-        reply = await self._exchange(request)
-        return reply if isinstance(reply, Verdict) else classify_resource(reply, self.process.now())
+        request = self.account.show(path, parameters, self.key, late=self.process.was_held_up)
+        return await self._exchange(request, classify_resource)
 
     async def delete(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
         return await self.get(path, parameters)
 
-    async def _exchange(self, request: Coroutine[Any, Any, Answer]) -> Answer | Verdict:
+    async def _exchange(
+        self, request: Coroutine[Any, Any, Answer], classify: Callable[[Answer, datetime], Meaning]
+    ) -> Meaning | Verdict:
         """The answer to a request, which goes its way whatever becomes of the process that made it."""
+        key = self.key
         exchange = asyncio.get_running_loop().create_task(_served(request), context=Context())
         reply = await asyncio.shield(exchange)
         await self.process.go_on()
-        if isinstance(reply, Answer) and reply.status == 403 and self.read_key() != self.key_mark:
-            self.key_mark = self.read_key()
-            return Verdict(VerdictKind.REKEYED)
-        return reply
+        if isinstance(reply, Verdict):
+            return reply
+        if reply.status in {401, 403}:
+            self.key = self.read_key()
+            if self.key != key:
+                return Verdict(VerdictKind.REKEYED)
+        meaning = classify(reply, self.process.now())
+        if isinstance(meaning, Verdict) and meaning.kind in {VerdictKind.DENIED, VerdictKind.UNPAID}:
+            return replace(meaning, key_mark=key)
+        return meaning
 
 
 async def _served(request: Coroutine[Any, Any, Answer]) -> Answer | Verdict:

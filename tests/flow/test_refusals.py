@@ -117,9 +117,10 @@ async def test_a_pause_by_a_person_is_not_ended_by_a_new_key() -> None:
     await for_hours(world, 1)
     await pause_connection("acme", Pause(since=world.clock.now(), by="ann"), ports(world))
     world.keys[SECRET] = "second-key"
-    arrived = len(account.arrivals)
+    sent = len(account.requests)
     await for_hours(world, 1)
-    assert len(account.arrivals) == arrived
+    assert len(account.requests) == sent
+    assert (await shown(world)).counts.delivered == 2 * len(account.accepted)
     assert "by ann" in ((await shown(world)).waiting_for or "")
 
     await resume_connection("acme", ports(world))

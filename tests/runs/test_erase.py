@@ -48,9 +48,9 @@ def landed(site: Site, blob: str) -> bytes:
 
 
 def plant_dead_message(site: Site) -> None:
-    """What the platform leaves of a blob event that failed five times."""
+    """What the platform leaves of a message that failed five times, where nothing takes it up."""
     with QueueServiceClient.from_connection_string(site.environ["EXPORTER_STORAGE"]) as queues:
-        queue = queues.get_queue_client("webjobs-blobtrigger-poison")
+        queue = queues.get_queue_client("orders-poison")
         queue.create_queue()
         for name in (CANARY, "somebody else"):
             queue.send_message(base64.b64encode(f'{{"BlobName":"vip/{name}.csv"}}'.encode()).decode())
@@ -59,7 +59,7 @@ def plant_dead_message(site: Site) -> None:
 def count_of_dead_messages(site: Site) -> int:
     """Hidden ones included."""
     with QueueServiceClient.from_connection_string(site.environ["EXPORTER_STORAGE"]) as queues:
-        properties = queues.get_queue_client("webjobs-blobtrigger-poison").get_queue_properties()
+        properties = queues.get_queue_client("orders-poison").get_queue_properties()
         return properties.approximate_message_count or 0
 
 
@@ -79,7 +79,7 @@ def test_nothing_of_a_person_is_left_and_nobody_else_is_touched(site: Site) -> N
     assert report["counts"]["rejected"] == 1
     plant_dead_message(site)
     containers = {name.split("/")[0] for name in where_she_is(site)}
-    assert containers == {"exporter", "segments", "webjobs-blobtrigger-poison"}
+    assert containers == {"exporter", "segments", "orders-poison"}
     assert CANARY in site.simulator.contacts()
     run_count = len(site.run("run", "list", "--limit", "0").document)
 

@@ -1,9 +1,11 @@
 """Sends requests to ActiveCampaign and hands their answers to the table of verdicts."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final, TypeVar
 
 import aiohttp
 
@@ -21,6 +23,8 @@ from exporter.domain.hosts import HostPolicy
 from exporter.domain.verdict import BatchStatus, Verdict, VerdictKind
 from exporter.errors import ConfigurationError
 from exporter.steps.ports import Clock
+
+Meaning = TypeVar("Meaning")
 
 CONNECT_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 60.0
@@ -103,38 +107,48 @@ class AiohttpDestination:
         self._secrets = secrets
         self._clock = clock
 
-    @property
-    def key_mark(self) -> str:
-        """The mark of the key in use."""
-        return _mark_of(self._key)
-
     async def send_bulk(self, contacts: bytes, *, automations: bool) -> Verdict:
         """Post one body to the bulk importer."""
         body = request_body(contacts, automations=automations)
-        answer = await self._request("POST", "import/bulk_import", body=body)
-        return answer if isinstance(answer, Verdict) else classify_bulk(answer, self._clock.now())
+        return await self._ask(classify_bulk, "POST", "import/bulk_import", body=body)
 
     async def batch_status(self, batch_id: str) -> BatchStatus | Verdict:
         """Ask what became of a batch."""
-        answer = await self._request("GET", "import/info", parameters={"batchId": batch_id})
-        return answer if isinstance(answer, Verdict) else classify_info(answer, self._clock.now())
+        return await self._ask(classify_info, "GET", "import/info", parameters={"batchId": batch_id})
 
     async def get(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
         """Read a resource below /api/3."""
-        answer = await self._request("GET", path, parameters=parameters)
-        return answer if isinstance(answer, Verdict) else classify_resource(answer, self._clock.now())
+        return await self._ask(classify_resource, "GET", path, parameters=parameters)
 
     async def delete(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
         """Delete a resource below /api/3."""
-        answer = await self._request("DELETE", path, parameters=parameters)
-        return answer if isinstance(answer, Verdict) else classify_resource(answer, self._clock.now())
+        return await self._ask(classify_resource, "DELETE", path, parameters=parameters)
+
+    async def _ask(
+        self,
+        classify: Callable[[Answer, datetime], Meaning],
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        parameters: dict[str, str] | None = None,
+    ) -> Meaning | Verdict:
+        """What the answer to a request means; a refusal tells which key was refused.
+
+        Other requests may be under way, and find another key meanwhile.
+        """
+        key = self._key
+        answer = await self._request(key, method, path, body, parameters)
+        meaning = answer if isinstance(answer, Verdict) else classify(answer, self._clock.now())
+        if isinstance(meaning, Verdict) and meaning.kind in {VerdictKind.DENIED, VerdictKind.UNPAID}:
+            return replace(meaning, key_mark=_mark_of(key))
+        return meaning
 
     async def _request(
-        self, method: str, path: str, *, body: bytes | None = None, parameters: dict[str, str] | None = None
+        self, key: str, method: str, path: str, body: bytes | None, parameters: dict[str, str] | None
     ) -> Answer | Verdict:
         """Make a request; when its key is refused, look whether the secret holds another one by now."""
-        key = self._key
-        answer = await self._request_once(method, path, body, parameters)
+        answer = await self._request_once(key, method, path, body, parameters)
         if isinstance(answer, Verdict) or answer.status not in {401, 403}:
             return answer
         try:
@@ -146,9 +160,9 @@ class AiohttpDestination:
         return answer
 
     async def _request_once(
-        self, method: str, path: str, body: bytes | None, parameters: dict[str, str] | None
+        self, key: str, method: str, path: str, body: bytes | None, parameters: dict[str, str] | None
     ) -> Answer | Verdict:
-        headers = {"Api-Token": self._key, "Accept": "application/json"}
+        headers = {"Api-Token": key, "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
@@ -164,7 +178,7 @@ class AiohttpDestination:
                 while chunk := await response.content.read(MAX_ANSWER_BYTES - len(content)):
                     content += chunk
                 # No answer may carry the key into a report or a log.
-                content = content.replace(self._key.encode(), b"<key>")
+                content = content.replace(key.encode(), b"<key>")
                 return Answer(response.status, dict(response.headers), content)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return Verdict(VerdictKind.UNAVAILABLE, f"no connection ({type(error).__name__})")

@@ -35,7 +35,7 @@ class AiohttpRawDestination(AiohttpDestination):
         """Make a request below /api/3. Raises RetryLaterError when there is no answer."""
         if wrong_key:
             return await self._stranger().ask(method, path, parameters=parameters, body=body)
-        answer = await self._request_once(method, path, body, parameters)
+        answer = await self._request_once(self._key, method, path, body, parameters)
         if isinstance(answer, Verdict):
             raise RetryLaterError(f"ActiveCampaign did not answer {method} {path}: {answer.detail}")
         return _reply(answer, self._clock.now())

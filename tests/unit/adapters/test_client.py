@@ -126,7 +126,10 @@ async def test_a_key_that_stays_refused_makes_one_request_and_no_more(
 
     verdict = await destination.get("users/me")
 
-    assert verdict == Verdict(VerdictKind.DENIED, "HTTP 403")
+    assert isinstance(verdict, Verdict)
+    assert (verdict.kind, verdict.detail) == (VerdictKind.DENIED, "HTTP 403")
+    assert verdict.key_mark
+    assert KEY not in repr(verdict)
     assert len(requests_in(answers)) == 1
 
 
