@@ -4,7 +4,7 @@ BIN := .venv/bin
 # A system-wide Node is used when there is one; otherwise the one that setup put into .venv.
 export PATH := $(PATH):$(CURDIR)/$(BIN)
 
-.PHONY: demo test check soak setup requirements clean
+.PHONY: demo test check soak kills setup requirements clean
 
 demo: setup ## run the whole path on this machine with a made-up segment
 	$(BIN)/python -m exporter demo
@@ -20,6 +20,9 @@ check: setup ## what needs no running: format, lint, types, layers
 
 soak: .venv/installed ## simulate courses from new seeds until one breaks the promise, or until stopped
 	$(BIN)/python -m tests.simulation --soak
+
+kills: setup ## let the local host die at every write of the flow, and see each run come through
+	CRASH_POINTS=all $(BIN)/python -m pytest tests/runs/test_kills.py
 
 setup: .venv/installed .azurite/installed
 

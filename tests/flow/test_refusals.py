@@ -2,13 +2,15 @@
 
 import pytest
 
+from exporter.adapters.activecampaign.responses import Answer
+from exporter.domain.configuration import Connection
 from exporter.domain.pause import Pause
 from exporter.domain.run import RunReport, RunState
 from exporter.steps.aggregate import present_report
 from exporter.steps.control import cancel_run, pause_connection, resume_connection
 from exporter.steps.ports import Ports
 from tests.builders import a_connection, addresses, an_export
-from tests.fakes.activecampaign import FIRST_KEY, FakeActiveCampaign, answer
+from tests.fakes.activecampaign import FIRST_KEY, FakeActiveCampaign, FakeDestinations, answer
 from tests.fakes.world import World
 
 pytestmark = pytest.mark.usefixtures("two_contacts_a_body")
@@ -32,6 +34,15 @@ async def a_run_under_way(count: int = 200, sent: int = 40) -> tuple[World, Fake
 
 async def shown(world: World) -> RunReport:
     return await present_report(world.run(), ports(world))
+
+
+async def for_seconds(world: World, seconds: float) -> None:
+    await world.until_quiet(until=world.clock.monotonic() + seconds, hours=1000)
+
+
+async def a_world() -> tuple[World, FakeActiveCampaign]:
+    world = World()
+    return world, await world.connect(a_connection(), an_export())
 
 
 async def for_hours(world: World, hours: float) -> None:
@@ -195,3 +206,131 @@ async def test_a_run_that_is_cancelled_since_its_list_is_gone_ends_and_counts_no
     assert report.state is RunState.CANCELLED
     assert report.counts.delivered == delivered
     world.check_promises()
+
+
+async def test_a_key_that_is_revoked_before_the_look_at_the_list_is_no_matter_of_the_list() -> None:
+    world, account = await a_world()
+    await world.drop(addresses(200))
+    await for_seconds(world, 20)
+
+    def revoke(path: str) -> Answer | None:
+        if path.startswith("lists/"):
+            account.refused_keys.add(FIRST_KEY)
+        return None
+
+    account.resource = revoke
+    await for_seconds(world, 600)
+    pauses = await ports(world).pauses.load()
+    pause = pauses.connections["acme"]
+    world.keys[SECRET] = "second"
+    await world.until_quiet()
+    assert (pause.refused, account.repeated_count) == ("key_refused", 0)
+
+
+async def test_a_list_that_is_gone_costs_runs_of_other_lists_nothing() -> None:
+    world = World()
+    account = await world.connect(
+        a_connection(), an_export("vip"), an_export("news", segments=("news",), list_id="6")
+    )
+    account.lists = {"5": "five", "6": "six"}
+    account.settle_seconds = 100.0
+    await world.drop(addresses(40, "bob"), "news/monday.csv")
+    await for_seconds(world, 40)
+    news = next(r for r in world.runs() if r.export_id == "news")
+    n = len(account.accepted)
+    assert n == 20
+    await cancel_run(news.run_id, "ann", ports(world))
+    account.settle_seconds = 5.0
+    await world.drop(addresses(40))
+    await for_seconds(world, 10)
+    account.lists = {"6": "six"}
+    await for_seconds(world, 2000)
+    news = next(r for r in world.runs() if r.export_id == "news")
+    assert news.state.final
+    assert news.report is not None
+    assert news.report.counts.delivered == 40
+
+
+async def test_the_list_of_a_run_that_is_over_pauses_nobody() -> None:
+    world = World()
+    account = await world.connect(a_connection(), an_export("vip"))
+    account.lists = {"5": "five", "6": "six"}
+    account.settle_seconds = 100.0
+    await world.drop(addresses(40))
+    await for_seconds(world, 40)
+    run = world.run()
+    await cancel_run(run.run_id, "ann", ports(world))
+    account.lists = {"6": "six"}
+    stored = (await ports(world).registry.exports())["vip"]
+    world.registry.now = world.clock.now()
+    await ports(world).registry.put_export(an_export("vip", list_id="6"), etag=stored.etag)
+    await world.clock.sleep(2)
+    await world.drop(addresses(40), "vip/tuesday.csv")
+    await for_seconds(world, 3000)
+    newer = world.runs()[-1]
+    assert newer.state is RunState.SUCCEEDED, (newer.state, await ports(world).pauses.load())
+
+
+async def test_what_a_person_pauses_during_a_refusal_is_followed_once_the_key_is_good() -> None:
+    world, account = await a_world()
+    account.settle_seconds = 60.0
+    await world.drop(addresses(200))
+    while len(account.requests) < 40:
+        await for_seconds(world, 0.1)
+    account.refused_keys.add(FIRST_KEY)
+    await for_seconds(world, 120)
+    assert (await ports(world).pauses.load()).refused("acme", "5")
+    await pause_connection("acme", Pause(since=world.clock.now(), by="ann"), ports(world))
+    world.keys[SECRET] = "second"
+    await for_seconds(world, 26 * 3600)
+    report = await present_report(world.run(), ports(world))
+    assert report.counts.delivered >= 70, report
+
+
+async def test_a_persons_pause_that_comes_while_a_refusal_is_lifted_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, account = await a_world()
+    await world.drop(addresses(200))
+    while len(account.requests) < 40:
+        await for_seconds(world, 0.1)
+    account.refused_keys.add(FIRST_KEY)
+    await for_seconds(world, 120)
+    world.keys[SECRET] = "second"
+    real = FakeDestinations.key_mark
+
+    async def key_mark(destinations: FakeDestinations, connection: Connection) -> str:
+        mark = await real(destinations, connection)
+        await pause_connection("acme", Pause(since=world.clock.now(), by="ann"), ports(world))
+        return mark
+
+    monkeypatch.setattr(FakeDestinations, "key_mark", key_mark)
+    await for_seconds(world, 31)
+    assert "acme" in (await ports(world).pauses.load()).connections
+
+
+@pytest.mark.parametrize("tenths", [14, 30, 50])
+async def test_a_key_that_is_replaced_while_answers_are_under_way(tenths: int) -> None:
+    world, account = await a_world()
+    account.answer_seconds = (0.2, 6.0)
+    await world.drop(addresses(200))
+    while len(account.requests) < 40:
+        await for_seconds(world, 0.1)
+    account.refused_keys.add(FIRST_KEY)
+    await for_seconds(world, tenths / 10)
+    world.keys[SECRET] = "second"
+    await for_seconds(world, 3600)
+    assert world.run().state.final, await ports(world).pauses.load()
+
+
+async def test_a_run_with_an_unreadable_key_ends_when_cancelled() -> None:
+    world, account = await a_world()
+    account.settle_seconds = 60.0
+    await world.drop(addresses(200))
+    while len(account.requests) < 40:
+        await for_seconds(world, 0.1)
+    world.unreadable_secrets.add(SECRET)
+    await for_seconds(world, 100)
+    await cancel_run(world.run().run_id, "ann", ports(world))
+    await for_seconds(world, 3 * 24 * 3600)
+    assert world.run().state.final, (world.run().state, world.run().waiting_for)
