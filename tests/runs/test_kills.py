@@ -29,7 +29,7 @@ TWO_KILLS: Final = "two-random-kills"
 PAUSED: Final = "paused-sender"
 RESTARTED: Final = "restarted-storage"
 EVERY_POINT: Final = os.environ.get("CRASH_POINTS") == "all"
-"""`make kills` dies at every write; otherwise it is every other one: a site for each is much for two cores."""
+"""`make kills` dies at every write; otherwise at every other one: a site for each is much for 2 cores."""
 POINTS: Final = {point.name: point for point in (CRASH_POINTS if EVERY_POINT else CRASH_POINTS[::2])}
 KILLS: Final = Plan(rows=5_000, kills=2, automations=True, longest_life_seconds=4.0)
 

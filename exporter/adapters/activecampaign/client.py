@@ -110,26 +110,26 @@ class AiohttpDestination:
     async def send_bulk(self, contacts: bytes, *, automations: bool) -> Verdict:
         """Post one body to the bulk importer."""
         body = request_body(contacts, automations=automations)
-        return await self._ask(classify_bulk, "POST", "import/bulk_import", body=body)
+        return await self._ask("POST", "import/bulk_import", classify=classify_bulk, body=body)
 
     async def batch_status(self, batch_id: str) -> BatchStatus | Verdict:
         """Ask what became of a batch."""
-        return await self._ask(classify_info, "GET", "import/info", parameters={"batchId": batch_id})
+        return await self._ask("GET", "import/info", classify=classify_info, parameters={"batchId": batch_id})
 
     async def get(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
         """Read a resource below /api/3."""
-        return await self._ask(classify_resource, "GET", path, parameters=parameters)
+        return await self._ask("GET", path, classify=classify_resource, parameters=parameters)
 
     async def delete(self, path: str, parameters: dict[str, str] | None = None) -> dict[str, Any] | Verdict:
         """Delete a resource below /api/3."""
-        return await self._ask(classify_resource, "DELETE", path, parameters=parameters)
+        return await self._ask("DELETE", path, classify=classify_resource, parameters=parameters)
 
     async def _ask(
         self,
-        classify: Callable[[Answer, datetime], Meaning],
         method: str,
         path: str,
         *,
+        classify: Callable[[Answer, datetime], Meaning],
         body: bytes | None = None,
         parameters: dict[str, str] | None = None,
     ) -> Meaning | Verdict:
