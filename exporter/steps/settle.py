@@ -432,6 +432,8 @@ class _Turn:
 
         The batch stays open until then, or until a day has passed.
         """
+        if self.account.now() - batch.accepted_at > UNSETTLED_SECONDS:
+            self._end(batch, BatchEnd.UNSETTLED)
         self._throttled += verdict.kind is VerdictKind.THROTTLED
         if self.waiting_for:  # others under way met the same
             return

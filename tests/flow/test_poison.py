@@ -98,11 +98,13 @@ async def test_what_always_fails_ends_its_run_and_a_redrive_finishes_it(
     await check_redrive_finishes(world, 10)
 
 
+@pytest.mark.parametrize("hours", [0, 3])
 async def test_settling_that_always_fails_ends_the_run_without_its_answers(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     world, account = await a_world()
     account.settle_seconds = 30.0
+    account.failing = frozenset({addresses(10)[3]})
     await world.drop(addresses(10))
     await world.until_quiet(until=25.0)
     assert len(account.accepted) == 5
@@ -116,8 +118,13 @@ async def test_settling_that_always_fails_ends_the_run_without_its_answers(
     assert report.error.code == "poisoned"
 
     monkeypatch.undo()
-    await check_redrive_finishes(world, 10)
+    if hours:  # retention keeps what the redrive needs
+        await world.after(hours=hours)
+    await redrive_run(world.run().run_id, ports(world))
+    await world.until_quiet()
+    assert (world.report().counts.delivered, world.report().counts.refused) == (9, 1)
     assert account.repeated_count == 0
+    world.check_promises()
 
 
 @pytest.mark.parametrize("minutes", [3, 20])

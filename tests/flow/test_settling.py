@@ -264,3 +264,19 @@ async def test_every_throttled_question_is_counted_also_those_under_way_together
     assert len(throttled) > 1
     assert world.report().requests.throttled == len(throttled)
     assert world.report().counts.delivered == 60
+
+
+@pytest.mark.usefixtures("two_contacts_a_body")
+@pytest.mark.parametrize("status", [429, 503])
+async def test_what_nobody_tells_of_is_given_up_after_a_day_however_much_it_is(status: int) -> None:
+    world = World()
+    account = await world.connect(a_connection(), an_export())
+    account.settle_seconds = 10 * 24 * 3600.0
+    await world.drop(addresses(400))
+    while len(account.accepted) < 200:
+        await world.until_quiet(until=world.clock.monotonic() + 1)
+    account.question = lambda batch_id: answer(status)
+    await world.until_quiet(hours=30)
+
+    assert world.report().counts.undelivered == 400
+    world.check_promises()

@@ -1,11 +1,14 @@
 """A run that stands still says what it waits for, and since when."""
 
+from datetime import timedelta
+
 import pytest
 
 from exporter.domain.pause import Pause
 from exporter.domain.run import RunReport
 from exporter.steps.aggregate import present_report
 from exporter.steps.control import pause_run
+from exporter.steps.stop import note_waiting
 from tests.builders import a_connection, addresses, an_export
 from tests.fakes.activecampaign import FakeActiveCampaign, answer
 from tests.fakes.clock import STARTED_AT
@@ -119,3 +122,28 @@ async def test_a_run_that_nobody_settles_any_more_says_so() -> None:
     the_app_is_gone(world)
     await world.clock.sleep(600.0)
     assert "exporter doctor" in await waits_for(world)
+
+
+async def test_a_run_between_two_tries_says_when_the_next_one_is() -> None:
+    world, account = await a_world()
+    account.end_of = lambda number: "failed"
+    await world.drop(addresses(2))
+    said = set()
+    while not world.run().state.final:
+        await for_seconds(world, 20.0)
+        said.add((await present_report(world.run(), world.workers[0].ports)).waiting_for or "")
+    assert any("its next try" in text for text in said)
+    assert not any("the app" in text for text in said)
+
+
+async def test_a_run_that_waits_for_something_else_waits_since_then() -> None:
+    world, _ = await a_world()
+    await world.drop(addresses(2))
+    ports = world.workers[0].ports
+    await note_waiting(world.run().run_id, "one thing", ports)
+    the_app_is_gone(world)
+    await world.clock.sleep(3600.0)
+    await note_waiting(world.run().run_id, "another thing", world.workers[0].ports)
+    since = world.run().waiting_since
+    assert since is not None
+    assert world.clock.now() - since < timedelta(minutes=1)

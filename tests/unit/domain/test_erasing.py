@@ -145,3 +145,12 @@ def test_a_chunk_without_the_person_stays_as_it_is() -> None:
 )
 def test_a_reject_is_a_persons_by_address_or_reason(email: str, detail: str, hers: bool) -> None:
     assert is_persons(Reject("a", 1, RejectReason.UNDELIVERED, detail, email), ANN) is hers
+
+
+def test_an_address_with_a_quote_is_found_as_it_stands_in_a_file() -> None:
+    blocks, gone = without_person(
+        "a.csv", [b'Email\r\n"o""brien@example.org"\r\nann@example.org\r\n'], Person('o"brien@example.org')
+    )
+
+    assert b"".join(blocks) == b"Email\r\nann@example.org\r\n"
+    assert gone == [1]
