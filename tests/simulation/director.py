@@ -12,6 +12,7 @@ from unittest import mock
 from exporter.domain.configuration import Connection
 from exporter.domain.planning import PlanLimits, plan_drop
 from exporter.steps.control import resume_connection, resume_everything, resume_run
+from exporter.steps.sweep import sweep
 from tests.builders import a_connection, an_export
 from tests.fakes.activecampaign import FIRST_KEY
 from tests.fakes.clock import SimulatedLoop
@@ -98,6 +99,8 @@ class _Director:
         await self._lift_all_stops()
         self._keep_busy(MISSED_SECONDS)
         await self._world.until_quiet(hours=LONGEST_HOURS)
+        await sweep(self._world.workers[0].ports)  # whoever stood still until just now may have left a mark
+        await self._world.until_quiet()
 
     def _keep_busy(self, seconds: float) -> float:
         """Let sweeps go on for so long, whether there is anything to do or not; the moment when that ends."""
