@@ -87,7 +87,7 @@ def check(course: Course, seed: int, *, swaps_per_reservation: float = SWAPS_PER
     )
 
 
-@courses((FAST, 30), (SLOW, 6), (MILLION, 3))
+@courses((FAST, 12), (SLOW, 6), (MILLION, 3))
 def test_an_undisturbed_export_keeps_the_even_pace(scenario: Scenario, seed: int) -> None:
     course = simulate(scenario, seed)
 
@@ -97,7 +97,7 @@ def test_an_undisturbed_export_keeps_the_even_pace(scenario: Scenario, seed: int
     assert course.call_seconds <= SECONDS_PER_BODY * course.body_count, f"seed {seed}: {course}"
 
 
-@courses((PUNCTUAL, 30))
+@courses((PUNCTUAL, 12))
 def test_requests_that_arrive_in_time_are_never_throttled(scenario: Scenario, seed: int) -> None:
     course = simulate(scenario, seed)
 
@@ -132,7 +132,7 @@ def test_exports_that_share_an_account_share_its_pace(scenario: Scenario, seed: 
     assert course.call_seconds <= SECONDS_PER_BODY * course.body_count, f"seed {seed}: {course}"
 
 
-@courses((SMALL, 30))
+@courses((SMALL, 12))
 def test_twenty_small_exports_take_seconds(scenario: Scenario, seed: int) -> None:
     course = simulate(scenario, seed)
 

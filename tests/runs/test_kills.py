@@ -4,7 +4,6 @@ All courses run at the same time, mostly waiting for a sweep; then each test jud
 """
 
 import asyncio
-import os
 from collections.abc import Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,9 +27,7 @@ PATIENCE_SECONDS: Final = 420.0
 TWO_KILLS: Final = "two-random-kills"
 PAUSED: Final = "paused-sender"
 RESTARTED: Final = "restarted-storage"
-EVERY_POINT: Final = os.environ.get("CRASH_POINTS") == "all"
-"""`make kills` dies at every write; otherwise at every other one: a site for each is much for 2 cores."""
-POINTS: Final = {point.name: point for point in (CRASH_POINTS if EVERY_POINT else CRASH_POINTS[::2])}
+POINTS: Final = {point.name: point for point in CRASH_POINTS}
 KILLS: Final = Plan(rows=5_000, kills=2, automations=True, longest_life_seconds=4.0)
 
 
@@ -92,13 +89,9 @@ def test_a_run_comes_through_the_death_of_its_host(name: str, seen: Seen) -> Non
     assert gap_seconds <= LONGEST_GAP_SECONDS
 
 
-if EVERY_POINT:
-
-    @pytest.mark.parametrize("name", [TWO_KILLS])
-    def test_a_run_comes_through_kills_at_any_moment_while_activecampaign_falters(
-        name: str, seen: Seen
-    ) -> None:
-        check_kills(seen.courses[name], KILLS)
+@pytest.mark.parametrize("name", [TWO_KILLS])
+def test_a_run_comes_through_kills_at_any_moment_while_activecampaign_falters(name: str, seen: Seen) -> None:
+    check_kills(seen.courses[name], KILLS)
 
 
 @pytest.mark.parametrize("name", [PAUSED])
