@@ -132,6 +132,8 @@ class RunMachine(RuleBasedStateMachine):
         """Everything that keeps the run from going on ends; then it ends, and nothing is lost."""
         run = self.world.run()
         if run.pause is not None and not run.state.final and run.stopped is None:
+            for worker in self.world.workers:  # from now on nobody dies any more
+                worker.process.dies_before_write = None
             await resume_run(run.run_id, self.world.workers[1].ports)
         await self.world.until_quiet()
         self.world.check_promises()
