@@ -255,8 +255,9 @@ class _Delivery:
     async def _send(self, work: Work, slots: Slots, claim: Claim) -> tuple[Lot, frozenset[Part]]:
         """Send one lot under its claim; also the parts that an earlier owner may have sent already."""
         progress = await self._progress()  # another owner may have finished while we claimed
-        wanted = {(item.body, item.part) for item in work.items}
-        items = [item for item in progress.items(work.chunk) if (item.body, item.part) in wanted]
+        present = {(item.body, item.part): item for item in progress.items(work.chunk)}
+        parts = [(item.body, item.part) for item in work.items]
+        items = [present[part] for part in parts if part in present]
         self.ports.telemetry.event(
             Event.CHUNK_STARTED,
             run_id=self.run.run_id,

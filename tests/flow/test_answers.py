@@ -67,6 +67,18 @@ async def test_ten_minutes_of_error_pages_are_waited_out_with_few_requests(statu
     world.check_promises()
 
 
+@pytest.mark.usefixtures("two_contacts_a_body")
+async def test_an_hour_of_error_pages_does_not_use_up_the_tries_of_the_first_bodies() -> None:
+    world, account = await a_world()
+    account.mood = lambda request: answer(502, PAGE) if request.at <= 3600 else None
+
+    await world.drop(addresses(400))
+    await world.until_quiet()
+
+    assert world.report().counts.delivered == 400
+    world.check_promises()
+
+
 STRANGE = {
     "nothing": b"",
     "broken JSON": b'{"success":1,"batchId":"9b1c',
