@@ -89,7 +89,6 @@ class Exchange:
     """METHOD /path?query."""
     body: bytes
     status: int
-    client_port: int
 
 
 @dataclass(slots=True)
@@ -156,7 +155,7 @@ class Proxy:
             status, headers, content = await self._forward(request, body)
         except aiohttp.ClientError:  # the server is gone, or cut the connection
             return self._cut(request)
-        self.exchanges.append(Exchange(_moment(headers), call, body, status, _port(request)))
+        self.exchanges.append(Exchange(_moment(headers), call, body, status))
         if fault is not None and fault.when == "after" and (failed := self._fail(fault.effect, request)):
             return failed
         response = web.StreamResponse(status=status, headers=_end_to_end(headers))

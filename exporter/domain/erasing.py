@@ -119,12 +119,8 @@ def chunk_without(chunk: Chunk, person: Person) -> tuple[Chunk, dict[int, Mask]]
     for number, body in enumerate(bodies):
         if not person.may_be_in(body.contacts.decode()):
             continue
-        contacts = [orjson.Fragment(orjson.dumps(contact)) for contact in orjson.loads(body.contacts)]
-        found = [
-            position
-            for position, contact in enumerate(orjson.loads(body.contacts))
-            if person.is_in(_texts(contact))
-        ]
+        contacts = orjson.loads(body.contacts)
+        found = [position for position, contact in enumerate(contacts) if person.is_in(_texts(contact))]
         if found:
             for position in found:
                 contacts[position] = orjson.Fragment(BLANK)

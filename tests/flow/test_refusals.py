@@ -46,7 +46,7 @@ async def a_world() -> tuple[World, FakeActiveCampaign]:
 
 
 async def for_hours(world: World, hours: float) -> None:
-    await world.until_quiet(until=world.clock.monotonic() + 3600 * hours)
+    await for_seconds(world, 3600 * hours)
 
 
 def check_all_arrived(world: World, count: int) -> None:

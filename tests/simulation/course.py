@@ -18,7 +18,6 @@ from tests.simulation.history import History
 SKEW_SECONDS: Final = 0.25
 LONGEST_HOURS: Final = 60.0
 """A batch without a final state is given up after a day; twice that is for ever."""
-LATER_WORK_HOURS: Final = 0.5
 MISSED_SECONDS: Final = 300.0
 """So long after a drop at the latest the sweep has found it."""
 
