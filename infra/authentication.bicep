@@ -26,6 +26,13 @@ resource app 'Microsoft.Web/sites@2024-04-01' existing = {
 }
 
 resource authentication 'Microsoft.Web/sites/config@2024-04-01' = {
+  // checkov:skip=CKV_AZURE_66: the check is for the configuration `web`; requests are traced by Application Insights
+  // checkov:skip=CKV_AZURE_63: as above; App Service's own logs go to the workspace (appLogs in app.bicep)
+  // checkov:skip=CKV_AZURE_65: as above; detailed error pages tell strangers more than they need
+  // checkov:skip=CKV_AZURE_222: as above; the site decides it, and its public webhook is needed
+  // checkov:skip=CKV_AZURE_80: no .NET here
+  // checkov:skip=CKV_AZURE_13: authentication is set: this is it
+  // checkov:skip=CKV_AZURE_88: Flex Consumption has no Azure Files
   parent: app
   name: 'authsettingsV2'
   properties: {

@@ -31,6 +31,8 @@ param allowedAddresses array
 param logWorkspaceId string
 
 resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
+  // checkov:skip=CKV_AZURE_206: the tier picks the redundancy: one datacentre in staging, three in production
+  // checkov:skip=CKV_AZURE_35: denied with privateNetworking; without it producers come from anywhere, with a token
   name: name
   location: location
   tags: union(tags, { 'exporter-part': 'landing-storage' })

@@ -47,10 +47,7 @@ var landingRolesOfApp = [
   blobDataContributor // reads drops; retention and `erase` delete and rewrite them
   queueDataContributor // the blob trigger's poison queue lies beside the blobs
 ]
-var rolesOfOperator = [
-  blobDataContributor
-  queueDataContributor
-]
+var rolesOfOperator = empty(operatorId) ? [] : [blobDataContributor, queueDataContributor]
 
 resource state 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
   name: stateAccountName
@@ -123,7 +120,7 @@ resource administratorOnVault 'Microsoft.Authorization/roleAssignments@2022-04-0
 }
 
 resource operatorOnState 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for role in rolesOfOperator: if (!empty(operatorId)) {
+  for role in rolesOfOperator: {
     name: guid(state.id, operatorId, role)
     scope: state
     properties: {
@@ -135,7 +132,7 @@ resource operatorOnState 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
 ]
 
 resource operatorOnLanding 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for role in rolesOfOperator: if (!empty(operatorId)) {
+  for role in rolesOfOperator: {
     name: guid(landing.id, operatorId, role)
     scope: landing
     properties: {

@@ -33,8 +33,6 @@ param auditReads bool
 // ---- Retention. The code deletes, by need (exporter/domain/retention.py, docs/decisions/0015-retention.md); these
 // ---- rules go by age alone. So there are rules where age says the same as need, and one that comes much later.
 
-@description('CHUNK_DAYS of the code: chunks stay so long after the end of a run that may be redriven.')
-var chunkDays = 7
 @description('REJECT_DAYS of the code: rejects after the end of the run, poison messages after they were written.')
 var rejectDays = 30
 @description('RUN_DAYS of the code: records of a run after its end.')
@@ -45,10 +43,9 @@ var openRunDays = 90
 var queueNames = ['plans', 'chunks', 'settlements', 'receipts']
 
 resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
-  // checkov:skip=CKV_AZURE_33: reads of a queue are the host's polling, every two seconds; deletions are logged
+  // checkov:skip=CKV_AZURE_33: it asks for classic logging; queueLogs below says what is logged of queues, and why
   // checkov:skip=CKV_AZURE_206: the tier picks the redundancy: one datacentre in staging, three in production
-  // checkov:skip=CKV_AZURE_59: closed with privateNetworking; without it every request still needs a token of Entra
-  // checkov:skip=CKV_AZURE_35: as above: networkAcls deny with privateNetworking
+  // checkov:skip=CKV_AZURE_35: denied with privateNetworking; without it each request still needs a token of Entra
   name: name
   location: location
   tags: union(tags, { 'exporter-part': 'state-storage' })
@@ -204,7 +201,7 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2023-05
             actions: {
               baseBlob: {
                 delete: {
-                  daysAfterModificationGreaterThan: openRunDays + max(chunkDays, rejectDays, runDays)
+                  daysAfterModificationGreaterThan: openRunDays + runDays
                 }
               }
             }
