@@ -5,7 +5,7 @@
 //   az deployment group create --resource-group "$AZURE_RESOURCE_GROUP" --template-file infra/events.bicep \
 //     --parameters environmentName="$AZURE_ENV_NAME" functionAppName="$FUNCTION_APP_NAME" \
 //       landingAccountName="$LANDING_ACCOUNT_NAME" stateAccountName="$STATE_ACCOUNT_NAME" \
-//       logWorkspaceName="$LOG_WORKSPACE_NAME"
+//       logWorkspaceName="$LOG_WORKSPACE_NAME" actionGroupName="$ACTION_GROUP_NAME" tier="$EXPORTER_TIER"
 //
 // Should it fail or be forgotten, nothing is lost: the sweep finds drops that nobody announced, a minute later.
 
@@ -27,6 +27,13 @@ param stateAccountName string
 @description('Name of the Log Analytics workspace.')
 param logWorkspaceName string
 
+@description('Name of the action group of the first phase.')
+param actionGroupName string
+
+@description('Which tier the first phase was deployed as: it decides how loud the alert is.')
+@allowed(['staging', 'production'])
+param tier string
+
 @description('Name of the system topic. An account has one.')
 param topicName string = '${landingAccountName}-events'
 
@@ -40,6 +47,9 @@ param maxDeliveryAttempts int = 30
 @maxValue(1440)
 param eventTimeToLiveInMinutes int = 1440
 
+var tags = {
+  'azd-env-name': environmentName
+}
 var containerName = 'segments'
 var functionName = 'on_segment_dropped'
 var blobDataContributor = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
@@ -68,13 +78,14 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' existin
   name: logWorkspaceName
 }
 
+resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' existing = {
+  name: actionGroupName
+}
+
 resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
   name: topicName
   location: location
-  tags: {
-    'azd-env-name': environmentName
-    'exporter-part': 'event-topic'
-  }
+  tags: union(tags, { 'exporter-part': 'event-topic' })
   identity: {
     type: 'SystemAssigned'
   }
@@ -166,6 +177,17 @@ resource topicLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = 
         enabled: true
       }
     ]
+  }
+}
+
+module alerts 'event-alerts.bicep' = {
+  name: 'event-alerts'
+  params: {
+    tags: tags
+    topicId: topic.id
+    actionGroupId: actionGroup.id
+    appName: app.name
+    tier: tier
   }
 }
 

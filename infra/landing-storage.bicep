@@ -24,6 +24,10 @@ param deleteAfterDays int
 @description('Whether the account is closed to the internet and reached by private endpoints alone.')
 param privateNetworking bool
 
+@description('Whether there is a public way in at all: Disabled when it is closed and no address is allowed.')
+@allowed(['Enabled', 'Disabled'])
+param publicNetworkAccess string
+
 @description('IPv4 addresses and ranges that reach the account all the same, when it is closed.')
 param allowedAddresses array
 
@@ -50,7 +54,7 @@ resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
     supportsHttpsTrafficOnly: true
     // As in state-storage.bicep. A producer outside of the virtual network needs its address here, or a private
     // endpoint of its own.
-    publicNetworkAccess: privateNetworking && empty(allowedAddresses) ? 'Disabled' : 'Enabled'
+    publicNetworkAccess: publicNetworkAccess
     networkAcls: {
       bypass: 'AzureServices'
       defaultAction: privateNetworking ? 'Deny' : 'Allow'

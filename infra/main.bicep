@@ -161,7 +161,7 @@ param landingDeleteAfterDays int = 0
 @description('Whether the landing account takes its keys, for producers that have nothing else. docs/sources.md tells the risk.')
 param landingSharedKey bool = false
 
-@description('Exports whose drops are expected, with the hours between them: vip:24,gold:168. An alert tells when one is missing. Default: none.')
+@description('Exports whose drops are expected, with the hours after which one is missing: vip:26,gold:36. At most 48, which is as far back as an alert looks. Default: none.')
 param expectedExports string = ''
 
 @description('Further app settings, by name.')
@@ -188,6 +188,9 @@ var tags = {
 
 var alertAddresses = split(replace(alertEmails, ' ', ''), ',')
 var addresses = empty(allowedAddresses) ? [] : split(replace(allowedAddresses, ' ', ''), ',')
+// Closed and with addresses: those are let in. Closed and without: nobody is.
+var publicNetworkAccess = privateNetworking && empty(addresses) ? 'Disabled' : 'Enabled'
+
 var expectations = empty(expectedExports) ? [] : split(replace(expectedExports, ' ', ''), ',')
 var expectedDrops = [
   for expectation in expectations: {
@@ -232,6 +235,7 @@ module state 'state-storage.bicep' = {
     sku: storageSku ?? sizes.storageSku
     softDeleteDays: softDeleteDays ?? sizes.softDeleteDays
     privateNetworking: privateNetworking
+    publicNetworkAccess: publicNetworkAccess
     allowedAddresses: addresses
     logWorkspaceId: logs.outputs.workspaceId
     auditReads: auditReads ?? sizes.auditReads
@@ -248,6 +252,7 @@ module landing 'landing-storage.bicep' = {
     sharedKey: landingSharedKey
     deleteAfterDays: landingDeleteAfterDays
     privateNetworking: privateNetworking
+    publicNetworkAccess: publicNetworkAccess
     allowedAddresses: addresses
     logWorkspaceId: logs.outputs.workspaceId
   }
@@ -261,6 +266,7 @@ module vault 'vault.bicep' = {
     name: '${vaultNamePrefix}-${vaultGeneration}'
     softDeleteDays: vaultSoftDeleteDays ?? sizes.vaultSoftDeleteDays
     privateNetworking: privateNetworking
+    publicNetworkAccess: publicNetworkAccess
     allowedAddresses: addresses
     logWorkspaceId: logs.outputs.workspaceId
   }
@@ -383,8 +389,14 @@ module workbook 'workbook.bicep' = {
     location: location
     tags: tags
     logWorkspaceId: logs.outputs.workspaceId
-    insightsId: logs.outputs.insightsId
     appName: app.outputs.name
+  }
+}
+
+module queries 'queries.bicep' = {
+  name: 'queries'
+  params: {
+    logWorkspaceId: logs.outputs.workspaceId
   }
 }
 
@@ -403,3 +415,5 @@ output IDENTITY_CLIENT_ID string = identity.outputs.clientId
 output IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
 output LOG_WORKSPACE_NAME string = logs.outputs.workspaceName
 output APP_INSIGHTS_NAME string = logs.outputs.insightsName
+output ACTION_GROUP_NAME string = actionGroupName
+output EXPORTER_TIER string = tier

@@ -21,6 +21,10 @@ param softDeleteDays int
 @description('Whether the account is closed to the internet and reached by private endpoints alone.')
 param privateNetworking bool
 
+@description('Whether there is a public way in at all: Disabled when it is closed and no address is allowed.')
+@allowed(['Enabled', 'Disabled'])
+param publicNetworkAccess string
+
 @description('IPv4 addresses and ranges that reach the account all the same, when it is closed.')
 param allowedAddresses array
 
@@ -61,10 +65,9 @@ resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
     defaultToOAuthAuthentication: true
     minimumTlsVersion: 'TLS1_2'
     supportsHttpsTrafficOnly: true
-    // Closed and with addresses: those are let in; closed and without: nobody is. Trusted services of Azure are let
-    // in by the bypass in either case; Event Grid writes its dead letters so (learn.microsoft.com/azure/event-grid/
-    // managed-service-identity).
-    publicNetworkAccess: privateNetworking && empty(allowedAddresses) ? 'Disabled' : 'Enabled'
+    // Trusted services of Azure are let in by the bypass even so: Event Grid writes its dead letters as one
+    // (learn.microsoft.com/azure/event-grid/managed-service-identity).
+    publicNetworkAccess: publicNetworkAccess
     networkAcls: {
       bypass: 'AzureServices'
       defaultAction: privateNetworking ? 'Deny' : 'Allow'

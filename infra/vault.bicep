@@ -21,14 +21,15 @@ param softDeleteDays int
 @description('Whether the vault is closed to the internet and reached by its private endpoint alone.')
 param privateNetworking bool
 
+@description('Whether there is a public way in at all: Disabled when it is closed and no address is allowed.')
+@allowed(['Enabled', 'Disabled'])
+param publicNetworkAccess string
+
 @description('IPv4 addresses and ranges that reach the vault all the same, when it is closed.')
 param allowedAddresses array
 
 @description('Resource id of the workspace that takes the logs.')
 param logWorkspaceId string
-
-var closed = privateNetworking && empty(allowedAddresses)
-var publicNetworkAccess = closed ? 'Disabled' : 'Enabled'
 
 resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
   // checkov:skip=CKV_AZURE_109: denied with privateNetworking; without it each request still needs a token and a role
