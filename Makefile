@@ -4,7 +4,7 @@ BIN := .venv/bin
 # A system-wide Node is used when there is one; otherwise the one that setup put into .venv.
 export PATH := $(PATH):$(CURDIR)/$(BIN)
 
-.PHONY: demo test check soak kills setup requirements clean
+.PHONY: demo test check scan soak kills setup requirements clean
 
 demo: setup ## run the whole path on this machine with a made-up segment
 	$(BIN)/python -m exporter demo
@@ -17,6 +17,9 @@ check: setup ## what needs no running: format, lint, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+scan: .checkov/installed ## look for what a security reviewer would object to in the templates
+	$(PYTHON) infra/scan.py
 
 soak: .venv/installed ## simulate courses from new seeds until one breaks the promise, or until stopped
 	$(BIN)/python -m tests.simulation --soak
@@ -40,9 +43,16 @@ setup: .venv/installed .azurite/installed
 	npm ci --prefix .azurite --no-audit --no-fund --loglevel error
 	touch $@
 
+# The scanner has 100 packages of its own. The parser that it pins drops files with loops inside of resources.
+.checkov/installed: Makefile
+	$(PYTHON) -m venv .checkov
+	.checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
+	.checkov/bin/pip install --quiet --disable-pip-version-check --no-deps pycep-parser==0.7.1
+	touch $@
+
 requirements: ## compile the pinned requirements from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --generate-hashes --upgrade pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --generate-hashes pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 
 clean:
-	rm -rf .venv .azurite .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
+	rm -rf .venv .azurite .checkov .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info

@@ -23,7 +23,7 @@ param privateNetworking bool
 
 @description('Whether there is a public way in at all: Disabled when it is closed and no address is allowed.')
 @allowed(['Enabled', 'Disabled'])
-param publicNetworkAccess string
+param publicNetworkAccess string = 'Disabled'
 
 @description('IPv4 addresses and ranges that reach the account all the same, when it is closed.')
 param allowedAddresses array

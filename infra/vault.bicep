@@ -23,7 +23,7 @@ param privateNetworking bool
 
 @description('Whether there is a public way in at all: Disabled when it is closed and no address is allowed.')
 @allowed(['Enabled', 'Disabled'])
-param publicNetworkAccess string
+param publicNetworkAccess string = 'Disabled'
 
 @description('IPv4 addresses and ranges that reach the vault all the same, when it is closed.')
 param allowedAddresses array
@@ -33,7 +33,6 @@ param logWorkspaceId string
 
 resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
   // checkov:skip=CKV_AZURE_109: denied with privateNetworking; without it each request still needs a token and a role
-  // checkov:skip=CKV_AZURE_189: as above: closed with privateNetworking
   name: name
   location: location
   tags: union(tags, { 'exporter-part': 'vault' })

@@ -54,8 +54,8 @@ Event Grid announces drops in $LANDING_ACCOUNT_NAME/segments to $FUNCTION_APP_NA
 
 What is next (docs/deployment.md):
 
-  1. Put the API key of ActiveCampaign into the vault. It is read from standard input, so that it is not kept by the shell:
-       az keyvault secret set --vault-name $KEY_VAULT_NAME --name activecampaign-acme --file /dev/stdin --output none
+  1. Put the API key of ActiveCampaign into the vault: run this, paste the key, press Enter and Ctrl+D:
+       az keyvault secret set --vault-name $KEY_VAULT_NAME --name activecampaign-acme --output none --value "\$(cat)"
   2. Let the command line work on this deployment:
        export EXPORTER_STORAGE__blobServiceUri=https://$STATE_ACCOUNT_NAME.blob.core.windows.net
        export EXPORTER_STORAGE__queueServiceUri=https://$STATE_ACCOUNT_NAME.queue.core.windows.net

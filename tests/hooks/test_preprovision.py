@@ -1,0 +1,61 @@
+"""Before the deployment: what is missing is named with the command that mends it."""
+
+import pytest
+
+from tests.hooks.tools import REFUSED, Tools
+
+ENVIRONMENT = {
+    "AZURE_ENV_NAME": "prod",
+    "AZURE_PRINCIPAL_TYPE": "User",
+    "ALERT_EMAILS": "ops@example.org",
+    "ENTRA_APPLICATION_NAME": "none",
+}
+
+
+@pytest.mark.parametrize("emails", ["", "ops"])
+def test_without_an_address_for_alerts_nothing_begins(tools: Tools, emails: str) -> None:
+    ended = tools.run("preprovision.sh", {**ENVIRONMENT, "ALERT_EMAILS": emails})
+
+    assert ended.code == 1
+    assert "azd env set ALERT_EMAILS ops@example.org" in ended.err
+    assert ended.calls == []
+
+
+def test_whoever_is_not_signed_in_is_told_how(tools: Tools) -> None:
+    tools.answers = {"az account show": [REFUSED]}
+
+    ended = tools.run("preprovision.sh", ENVIRONMENT)
+
+    assert ended.code == 1
+    assert "az login" in ended.err
+
+
+def test_az_in_another_directory_than_azd_is_refused(tools: Tools) -> None:
+    tools.answers = {
+        "az account show --subscription sub": ["their tenant"],
+        "az account show": ["our tenant"],
+    }
+
+    ended = tools.run("preprovision.sh", {**ENVIRONMENT, "AZURE_SUBSCRIPTION_ID": "sub"})
+
+    assert ended.code == 1
+    assert "az account set --subscription sub" in ended.err
+
+
+@pytest.mark.parametrize(("kind", "noted"), [("user", "User"), ("servicePrincipal", "ServicePrincipal")])
+def test_what_deploys_is_noted_for_its_roles(tools: Tools, kind: str, noted: str) -> None:
+    tools.answers = {"az account show": [kind], "azd env set": [""]}
+
+    ended = tools.run("preprovision.sh", {**ENVIRONMENT, "AZURE_PRINCIPAL_TYPE": ""})
+
+    assert ended.code == 0
+    assert ended.made("azd") == [f"azd env set AZURE_PRINCIPAL_TYPE {noted}"]
+
+
+def test_then_the_application_has_its_turn(tools: Tools) -> None:
+    tools.answers = {"az account show": ["user"]}
+
+    ended = tools.run("preprovision.sh", ENVIRONMENT)
+
+    assert ended.code == 0
+    assert "no Entra application" in ended.out
