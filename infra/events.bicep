@@ -5,7 +5,7 @@
 //   az deployment group create --resource-group "$AZURE_RESOURCE_GROUP" --template-file infra/events.bicep \
 //     --parameters environmentName="$AZURE_ENV_NAME" functionAppName="$FUNCTION_APP_NAME" \
 //       landingAccountName="$LANDING_ACCOUNT_NAME" stateAccountName="$STATE_ACCOUNT_NAME" \
-//       logWorkspaceName="$LOG_WORKSPACE_NAME" actionGroupName="$ACTION_GROUP_NAME" tier="$EXPORTER_TIER"
+//       logWorkspaceName="$LOG_WORKSPACE_NAME" actionGroupName="$ACTION_GROUP_NAME" tier="$DEPLOYMENT_TIER"
 //
 // Should it fail or be forgotten, nothing is lost: the sweep finds drops that nobody announced, a minute later.
 

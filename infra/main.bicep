@@ -55,7 +55,7 @@ param entraClientId string = ''
 @allowed(['Return401', 'RedirectToLoginPage'])
 param unauthenticatedClientAction string = 'Return401'
 
-// ---- Names
+// ---- Names. With azd, NAME_SUFFIX changes all of them; a single one is written into main.parameters.json.
 
 @description('Ends every default name. Default: 13 letters and digits that follow from the resource group and the environment.')
 @minLength(3)
@@ -416,4 +416,4 @@ output IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
 output LOG_WORKSPACE_NAME string = logs.outputs.workspaceName
 output APP_INSIGHTS_NAME string = logs.outputs.insightsName
 output ACTION_GROUP_NAME string = actionGroupName
-output EXPORTER_TIER string = tier
+output DEPLOYMENT_TIER string = tier

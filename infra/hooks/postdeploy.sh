@@ -40,7 +40,7 @@ until az deployment group create --resource-group "$AZURE_RESOURCE_GROUP" --name
   --template-file events.bicep --output none --parameters \
   location="$AZURE_LOCATION" environmentName="$AZURE_ENV_NAME" functionAppName="$FUNCTION_APP_NAME" \
   landingAccountName="$LANDING_ACCOUNT_NAME" stateAccountName="$STATE_ACCOUNT_NAME" \
-  logWorkspaceName="$LOG_WORKSPACE_NAME" actionGroupName="$ACTION_GROUP_NAME" tier="$EXPORTER_TIER"; do
+  logWorkspaceName="$LOG_WORKSPACE_NAME" actionGroupName="$ACTION_GROUP_NAME" tier="$DEPLOYMENT_TIER"; do
   if [ "$try" -ge 3 ]; then
     echo "Event Grid was not set up. Drops are found by the sweep all the same, a minute late. Once more: $again" >&2
     exit 1
@@ -54,15 +54,18 @@ Event Grid announces drops in $LANDING_ACCOUNT_NAME/segments to $FUNCTION_APP_NA
 
 What is next (docs/deployment.md):
 
-  1. Put the API key of ActiveCampaign into the vault: run this, paste the key, press Enter and Ctrl+D:
-       az keyvault secret set --vault-name $KEY_VAULT_NAME --name activecampaign-acme --output none --value "\$(cat)"
+  1. Put the API key of ActiveCampaign into the vault (bash; paste the key, press Enter):
+       read -rs KEY
+       printf %s "\$KEY" | az keyvault secret set --vault-name $KEY_VAULT_NAME --name activecampaign-acme \\
+         --file /dev/stdin --encoding utf-8 --output none; unset KEY
   2. Let the command line work on this deployment:
        export EXPORTER_STORAGE__blobServiceUri=https://$STATE_ACCOUNT_NAME.blob.core.windows.net
        export EXPORTER_STORAGE__queueServiceUri=https://$STATE_ACCOUNT_NAME.queue.core.windows.net
        export EXPORTER_LANDING__blobServiceUri=https://$LANDING_ACCOUNT_NAME.blob.core.windows.net
        export EXPORTER_LANDING__queueServiceUri=https://$LANDING_ACCOUNT_NAME.queue.core.windows.net
        export EXPORTER_VAULT_URL=$EXPORTER_VAULT_URL
+       export AZURE_TOKEN_CREDENTIALS=AzureCliCredential
   3. Say what goes where, and look whether all is well:
        exporter apply exports.yaml
-       exporter doctor
+       exporter doctor --resource-group $AZURE_RESOURCE_GROUP
 END

@@ -7,8 +7,8 @@ case "${ALERT_EMAILS:-}" in
   *@*) ;;
   *)
     cat >&2 <<'END'
-ALERT_EMAILS holds no address: nobody would learn of a failed run. Name at least one, with commas between, and start
-again:
+ALERT_EMAILS is not set, or holds no address: nobody would learn of a failed run. Name at least one, with commas
+between, and start again:
 
   azd env set ALERT_EMAILS ops@example.org
 END

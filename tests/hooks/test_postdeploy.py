@@ -19,7 +19,7 @@ ENVIRONMENT = {
     "STATE_ACCOUNT_NAME": "statex",
     "LOG_WORKSPACE_NAME": "log-x",
     "ACTION_GROUP_NAME": "alerts-x",
-    "EXPORTER_TIER": "production",
+    "DEPLOYMENT_TIER": "production",
     "KEY_VAULT_NAME": "kv-x-1",
     "EXPORTER_VAULT_URL": "https://kv-x-1.vault.azure.net/",
     "EVENT_TRIES": "4",
