@@ -34,7 +34,7 @@ param actionGroupName string
 @allowed(['staging', 'production'])
 param tier string
 
-@description('Name of the system topic. An account has one.')
+@description('Name of the system topic. An account can have one only: if something else made it already (Defender for Storage does), give its name. Default: LANDING-events.')
 param topicName string = '${landingAccountName}-events'
 
 @description('Tries before an event is given up.')
@@ -52,7 +52,6 @@ var tags = {
 }
 var containerName = 'segments'
 var functionName = 'on_segment_dropped'
-var blobDataContributor = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
 
 resource app 'Microsoft.Web/sites@2024-04-01' existing = {
   name: functionAppName
@@ -64,14 +63,6 @@ resource landing 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
 
 resource state 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
   name: stateAccountName
-
-  resource blobs 'blobServices' existing = {
-    name: 'default'
-
-    resource deadLetters 'containers' existing = {
-      name: 'dead-letters'
-    }
-  }
 }
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' existing = {
@@ -95,14 +86,11 @@ resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
   }
 }
 
-// The topic may write into the one container that its dead letters go to.
-resource topicOnDeadLetters 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(state::blobs::deadLetters.id, topic.id, blobDataContributor)
-  scope: state::blobs::deadLetters
-  properties: {
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', blobDataContributor)
-    principalId: topic.identity.principalId
-    principalType: 'ServicePrincipal'
+module deadLetters 'dead-letter-role.bicep' = {
+  name: 'dead-letter-role'
+  params: {
+    stateAccountName: state.name
+    topicPrincipalId: topic.identity.principalId
   }
 }
 
@@ -150,14 +138,11 @@ resource subscription 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-
         endpointType: 'StorageBlob'
         properties: {
           resourceId: state.id
-          blobContainerName: state::blobs::deadLetters.name
+          blobContainerName: deadLetters.outputs.containerName
         }
       }
     }
   }
-  dependsOn: [
-    topicOnDeadLetters
-  ]
 }
 
 resource topicLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {

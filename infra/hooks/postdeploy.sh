@@ -34,13 +34,15 @@ END
   sleep "$seconds"
 done
 
+# EVENT_TOPIC_NAME: an account has one system topic; if something else made it already, its name is given here.
 # Event Grid asks the webhook, and the topic's role takes a while to hold: both may need a second try.
 try=1
 until az deployment group create --resource-group "$AZURE_RESOURCE_GROUP" --name exporter-events \
   --template-file events.bicep --output none --parameters \
   location="$AZURE_LOCATION" environmentName="$AZURE_ENV_NAME" functionAppName="$FUNCTION_APP_NAME" \
   landingAccountName="$LANDING_ACCOUNT_NAME" stateAccountName="$STATE_ACCOUNT_NAME" \
-  logWorkspaceName="$LOG_WORKSPACE_NAME" actionGroupName="$ACTION_GROUP_NAME" tier="$DEPLOYMENT_TIER"; do
+  topicName="${EVENT_TOPIC_NAME:-$LANDING_ACCOUNT_NAME-events}" logWorkspaceName="$LOG_WORKSPACE_NAME" \
+  actionGroupName="$ACTION_GROUP_NAME" tier="$DEPLOYMENT_TIER"; do
   if [ "$try" -ge 3 ]; then
     echo "Event Grid was not set up. Drops are found by the sweep all the same, a minute late. Once more: $again" >&2
     exit 1
