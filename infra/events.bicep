@@ -5,7 +5,7 @@
 //   az deployment group create --resource-group "$AZURE_RESOURCE_GROUP" --template-file infra/events.bicep \
 //     --parameters environmentName="$AZURE_ENV_NAME" functionAppName="$FUNCTION_APP_NAME" \
 //       landingAccountName="$LANDING_ACCOUNT_NAME" stateAccountName="$STATE_ACCOUNT_NAME" \
-//       logWorkspaceName="$LOG_WORKSPACE_NAME" actionGroupName="$ACTION_GROUP_NAME" tier="$DEPLOYMENT_TIER"
+//       logWorkspaceName="$LOG_WORKSPACE_NAME" actionGroupId="$ACTION_GROUP_ID" tier="$DEPLOYMENT_TIER"
 //
 // Should it fail or be forgotten, nothing is lost: the sweep finds drops that nobody announced, a minute later.
 
@@ -27,8 +27,8 @@ param stateAccountName string
 @description('Name of the Log Analytics workspace.')
 param logWorkspaceName string
 
-@description('Name of the action group of the first phase.')
-param actionGroupName string
+@description('Resource id of the action group of the first phase.')
+param actionGroupId string
 
 @description('Which tier the first phase was deployed as: it decides how loud the alert is.')
 @allowed(['staging', 'production'])
@@ -67,10 +67,6 @@ resource state 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' existing = {
   name: logWorkspaceName
-}
-
-resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' existing = {
-  name: actionGroupName
 }
 
 resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
@@ -170,7 +166,7 @@ module alerts 'event-alerts.bicep' = {
   params: {
     tags: tags
     topicId: topic.id
-    actionGroupId: actionGroup.id
+    actionGroupId: actionGroupId
     appName: app.name
     tier: tier
   }

@@ -415,5 +415,6 @@ output IDENTITY_CLIENT_ID string = identity.outputs.clientId
 output IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
 output LOG_WORKSPACE_NAME string = logs.outputs.workspaceName
 output APP_INSIGHTS_NAME string = logs.outputs.insightsName
-output ACTION_GROUP_NAME string = actionGroupName
+output ACTION_GROUP_ID string = alerts.outputs.actionGroupId
+output OUTGOING_ADDRESS string = privateNetworking ? network!.outputs.outgoingAddress : ''
 output DEPLOYMENT_TIER string = tier

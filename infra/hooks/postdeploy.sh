@@ -42,7 +42,7 @@ until az deployment group create --resource-group "$AZURE_RESOURCE_GROUP" --name
   location="$AZURE_LOCATION" environmentName="$AZURE_ENV_NAME" functionAppName="$FUNCTION_APP_NAME" \
   landingAccountName="$LANDING_ACCOUNT_NAME" stateAccountName="$STATE_ACCOUNT_NAME" \
   topicName="${EVENT_TOPIC_NAME:-$LANDING_ACCOUNT_NAME-events}" logWorkspaceName="$LOG_WORKSPACE_NAME" \
-  actionGroupName="$ACTION_GROUP_NAME" tier="$DEPLOYMENT_TIER"; do
+  actionGroupId="$ACTION_GROUP_ID" tier="$DEPLOYMENT_TIER"; do
   if [ "$try" -ge 3 ]; then
     echo "Event Grid was not set up. Drops are found by the sweep all the same, a minute late. Once more: $again" >&2
     exit 1

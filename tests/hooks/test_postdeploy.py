@@ -18,7 +18,7 @@ ENVIRONMENT = {
     "LANDING_ACCOUNT_NAME": "landingx",
     "STATE_ACCOUNT_NAME": "statex",
     "LOG_WORKSPACE_NAME": "log-x",
-    "ACTION_GROUP_NAME": "alerts-x",
+    "ACTION_GROUP_ID": "/subscriptions/s/alerts-x",
     "DEPLOYMENT_TIER": "production",
     "KEY_VAULT_NAME": "kv-x-1",
     "EXPORTER_VAULT_URL": "https://kv-x-1.vault.azure.net/",
