@@ -13,7 +13,7 @@ seconds="${EVENT_WAIT_SECONDS:-10}"
 key_is_there() {
   found=$(az functionapp keys list --resource-group "$AZURE_RESOURCE_GROUP" --name "$FUNCTION_APP_NAME" \
     --query "systemKeys.blobs_extension != null" --output tsv 2>/dev/null || true)
-  [ "$found" = "true" ]
+  [ "$found" = "true" ] || [ "$found" = "True" ]
 }
 
 echo "Waiting for the app to start with its blob trigger."
