@@ -49,24 +49,26 @@ async def put(queue: QueueClient, text: str) -> None:
 
 
 class PollingPause:
-    """The pauses between looks at an empty queue: random, doubling from 100 ms to the longest."""
+    """The pauses between looks at an empty queue: random, doubling from 100 ms to the longest, and then that."""
 
     def __init__(self, longest_seconds: float) -> None:
         self._longest = longest_seconds
-        self._exponent = 0
+        self.reset()
 
     def reset(self) -> None:
         """Something was found: look again soon."""
         self._exponent = 0
+        self._reached_longest = False
 
     def next(self) -> float:
         """Return the next pause."""
+        if self._reached_longest:
+            return self._longest
         step = _FIRST_PAUSE_SECONDS * 2.0 ** (self._exponent - 1) if self._exponent else 0.0
         pause = _FIRST_PAUSE_SECONDS + random.uniform(0.8, 1.2) * step
-        if pause >= self._longest:
-            return self._longest
         self._exponent += 1
-        return pause
+        self._reached_longest = pause >= self._longest
+        return min(pause, self._longest)
 
 
 @dataclass
