@@ -4,7 +4,7 @@ BIN := .venv/bin
 # A system-wide Node is used when there is one; otherwise the one that setup put into .venv.
 export PATH := $(PATH):$(CURDIR)/$(BIN)
 
-.PHONY: demo test check scan soak kills setup requirements clean
+.PHONY: demo test check scan soak kills audit sbom setup requirements clean
 
 demo: setup ## run the whole path on this machine with a made-up segment
 	$(BIN)/python -m exporter demo
@@ -26,6 +26,13 @@ soak: .venv/installed ## simulate courses from new seeds until one breaks the pr
 
 kills: setup ## let the local host die at every write of the flow, and see each run come through
 	CRASH_POINTS=all $(BIN)/python -m pytest tests/runs/test_kills.py
+
+audit: .venv/installed ## ask for known holes in what is pinned; fails, too, where nobody could be asked
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements-dev.txt
+
+sbom: .venv/installed ## write what the deployed app is made of to build/sbom.json (CycloneDX)
+	mkdir -p build
+	$(BIN)/cyclonedx-py requirements --output-reproducible --of JSON --sv 1.6 --output-file build/sbom.json requirements.txt
 
 setup: .venv/installed .azurite/installed
 
