@@ -48,10 +48,12 @@ BLOB_OPERATIONS_PER_BODY: Final = 2.0
 """Assumed: storage requests for each body, all of plan, chunks, receipts, outcomes, claims and budgets."""
 WRITES_AMONG_THEM: Final = 0.5
 """Assumed: the part of these that are billed as writes."""
-BODY_LOGGED_BYTES: Final = 3_000
-"""Assumed: logs, spans and metrics for each body."""
-CALL_LOGGED_BYTES: Final = 3_000
-"""Assumed: what the platform and the app log of one call of a function."""
+CALL_LOGGED_BYTES: Final = 5_000
+"""Assumed: spans, events and the host's own lines of one call of a function."""
+REQUEST_LOGGED_BYTES: Final = 1_000
+"""Assumed: the line that storage writes of one request, where the template has it logged."""
+HOST_REQUESTS_PER_MINUTE: Final = 8
+"""Assumed: leases that the Functions host renews in the state account."""
 CONTACT_SENT_BYTES: Final = 255
 """Measured on made-up segments with four fields: 254.7 MB of JSON for a million contacts."""
 CONTACT_STORED_BYTES: Final = 100
@@ -61,7 +63,7 @@ LISTING_SECONDS: Final = 0.03
 LOOK_SECONDS: Final = 0.1
 """Assumed: looking after one open run, some five requests."""
 
-ALERT_RULES: Final = 12
+ALERT_RULES: Final = 9
 """Rules of infra/alerts.bicep; a test counts them."""
 ACCOUNTS: Final = (1, 100, 10_000)
 CONTACTS_OF_AN_ACCOUNT: Final = 100_000
@@ -161,7 +163,7 @@ def delivery(contacts: int) -> Usage:
         blob_writes=operations * WRITES_AMONG_THEM,
         blob_reads=operations * (1 - WRITES_AMONG_THEM),
         queue_requests=executions * REQUESTS_PER_MESSAGE,
-        logged_bytes=bodies * BODY_LOGGED_BYTES + executions * CALL_LOGGED_BYTES,
+        logged_bytes=operations * REQUEST_LOGGED_BYTES + executions * CALL_LOGGED_BYTES,
         sent_bytes=contacts * CONTACT_SENT_BYTES,
     )
 
@@ -170,14 +172,17 @@ def standing(days: int, segments: int) -> Usage:
     """What so many days use without any drop, with so many segments in the configuration."""
     sweeps = days * DAY_SECONDS // SWEEP_EVERY_SECONDS
     seconds = max(1.0, 0.5 + segments * LISTING_SECONDS)  # an active period is billed for a second at least
+    # A sweep lists segments, configuration and open runs, writes a heartbeat each minute, reads little else.
+    writes = sweeps * (2.5 + segments) + days * DAY_SECONDS / 60 * HOST_REQUESTS_PER_MINUTE
+    reads = sweeps * 3.0
     return Usage(
         active_seconds=sweeps * seconds,
         executions=sweeps,
-        blob_writes=sweeps * (2.5 + segments),  # two listings, a heartbeat each minute, a listing a segment
-        blob_reads=sweeps * 3,
+        blob_writes=writes,
+        blob_reads=reads,
         # As if each queue were asked all the time; instances that are not there ask nothing.
         queue_requests=QUEUE_LISTENERS * days * DAY_SECONDS / POLL_SECONDS,
-        logged_bytes=sweeps * CALL_LOGGED_BYTES,
+        logged_bytes=sweeps * CALL_LOGGED_BYTES + (writes + reads) * REQUEST_LOGGED_BYTES,
     )
 
 

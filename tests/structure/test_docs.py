@@ -21,7 +21,7 @@ from exporter.steps.events import Event
 from exporter.steps.messages import Queue
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 CODE = re.compile(r"`([^`\n]+)`")
@@ -82,7 +82,7 @@ def command_of(words: tuple[str, ...]) -> tuple[str, ...] | None:
     return next((words[:n] for n in (2, 1) if words[:n] in COMMANDS), None)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/operations.md", "docs/configuration.md"])
+@pytest.mark.parametrize("page", sorted(str(page.relative_to(ROOT)) for page in PAGES))
 def test_every_command_that_a_page_names_exists_with_its_options(page: str) -> None:
     for words, call in calls(page):
         command = command_of(words)
@@ -112,7 +112,7 @@ def test_every_key_of_the_configuration_file_is_documented() -> None:
     assert keys - words == set()
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/configuration.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/configuration.md", "docs/deployment.md"])
 def test_the_example_configurations_are_valid(page: str) -> None:
     examples = [block for language, block in FENCE.findall(text_of(page)) if language == "yaml"]
     assert examples

@@ -96,6 +96,10 @@ def test_a_workflow_holds_no_secret_and_runs_nothing_that_a_stranger_wrote(path:
         "vars.AZURE_RESOURCE_GROUP",
         "vars.AZURE_SUBSCRIPTION_ID",
         "vars.AZURE_TENANT_ID",
+        "vars.ENTRA_CLIENT_ID",
+        "vars.EXPORTER_TIER",
+        "vars.OPERATOR_ID",
+        "vars.VAULT_ADMINISTRATOR_ID",
     }
     for step in steps(parsed(path)):
         assert "${{" not in step.get("run", ""), "give it to the shell as a variable of the environment"
