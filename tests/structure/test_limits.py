@@ -1,4 +1,4 @@
-"""docs/limits.md has the figures of the code."""
+"""docs/limits.md and docs/privacy.md have the figures of the code."""
 
 from pathlib import Path
 from typing import Final
@@ -9,10 +9,12 @@ from bench import cost
 from exporter.domain import address, budget, chunk, progress, reading, retention, table
 from exporter.domain.drop import END_MARKERS
 from exporter.domain.planning import PlanLimits
-from exporter.steps import plan, settle, sweep
+from exporter.steps import erase, plan, settle, sweep
 from exporter.steps.messages import MAX_MESSAGE_BYTES
 
-PAGE: Final = (Path(__file__).parents[2] / "docs" / "limits.md").read_text(encoding="utf-8")
+DOCS: Final = Path(__file__).parents[2] / "docs"
+PAGE: Final = (DOCS / "limits.md").read_text(encoding="utf-8")
+PRIVACY: Final = " ".join((DOCS / "privacy.md").read_text(encoding="utf-8").split())
 PLAN: Final = PlanLimits()
 MINUTES: Final = round(1_000_000 / cost.contacts_per_minute())
 WINDOW: Final = budget._WINDOW_SECONDS
@@ -58,3 +60,18 @@ def test_a_figure_is_the_codes(line: str) -> None:
 
 def test_the_end_markers_are_named() -> None:
     assert all(f"`{marker}`" in PAGE for marker in END_MARKERS)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{retention.DROP_DAYS} days (`EXPORTER_DROP_RETENTION_DAYS`)",
+        f"nothing is left to send, else {retention.CHUNK_DAYS} days |",
+        f"addresses that were rejected or refused, with the reason | {retention.REJECT_DAYS} days |",
+        f"{retention.RUN_DAYS} days (runs), or for good (configuration)",
+        f"{retention.DROP_DAYS} days (files, rejects), {retention.CHUNK_DAYS} days (requests)",
+        f"Blocks of unfinished uploads**: {erase.UNCOMMITTED_DAYS} days",
+    ],
+)
+def test_people_are_kept_as_long_as_the_page_on_privacy_says(line: str) -> None:
+    assert line in PRIVACY
