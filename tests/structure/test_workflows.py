@@ -96,8 +96,8 @@ def test_a_workflow_holds_no_secret_and_runs_nothing_that_a_stranger_wrote(path:
         "vars.AZURE_RESOURCE_GROUP",
         "vars.AZURE_SUBSCRIPTION_ID",
         "vars.AZURE_TENANT_ID",
+        "vars.DEPLOYMENT_TIER",
         "vars.ENTRA_CLIENT_ID",
-        "vars.EXPORTER_TIER",
         "vars.OPERATOR_ID",
         "vars.VAULT_ADMINISTRATOR_ID",
     }

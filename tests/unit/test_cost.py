@@ -129,6 +129,21 @@ def test_the_documents_have_its_prices() -> None:
     assert f"${PRICES.gb_second:f}" in page
 
 
+def test_the_readme_has_its_sums() -> None:
+    readme = " ".join(text_of("README.md").split())
+    small, large = (
+        bill(delivery(1_000_000), PRICES, memory_mb=memory, free_grant=False).total for memory in (512, 2_048)
+    )
+    idle = [
+        bill(standing(30, segments=10), PRICES, memory_mb=memory, rules=cost.ALERT_RULES).total
+        for memory in (512, 2_048)
+    ]
+
+    assert f"a million contacts ${small:.2f} to ${large:.2f}" in readme
+    assert "A month costs some $30 while nothing runs" in readme
+    assert [round(total, -1) for total in idle] == [30, 30]
+
+
 def test_every_alert_rule_is_paid_for() -> None:
     rules = list((ROOT / "infra" / "queries" / "alerts").glob("*.kql"))
 
