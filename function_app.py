@@ -5,11 +5,14 @@ from functools import partial
 import azure.functions as func
 import azurefunctions.extensions.bindings.blob as blob_types
 
+from exporter import __version__
+from exporter.adapters.http_answers import health_answer
 from exporter.bootstrap import AppOfProcess
 from exporter.settings import current_settings
 from exporter.steps.aggregate import aggregate
 from exporter.steps.deliver import deliver
 from exporter.steps.handle import handle
+from exporter.steps.health import health as look_after_oneself
 from exporter.steps.messages import Queue
 from exporter.steps.plan import plan
 from exporter.steps.poison import bury, bury_drop
@@ -21,8 +24,11 @@ SETTINGS = current_settings()
 STATE = SETTINGS.storage_connection_name
 LANDING = SETTINGS.landing_connection_name
 
-app = func.FunctionApp()
+# Behind App Service authentication a function asks for a key all the same: with either of the two switched
+# off by mistake, a caller without credentials still gets 401 (docs/security.md, "HTTP").
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 process = AppOfProcess()
+answering = AppOfProcess(impatient=True)
 
 
 @app.blob_trigger(
@@ -92,3 +98,9 @@ async def on_settlement_poisoned(message: func.QueueMessage) -> None:
 async def on_receipt_poisoned(message: func.QueueMessage) -> None:
     """The platform gave up on a fold."""
     await bury(Queue.RECEIPTS, message.get_body(), (await process.get(SETTINGS)).ports)
+
+
+@app.route(route="health", trigger_arg_name="request", methods=("GET",))
+async def health(request: func.HttpRequest) -> func.HttpResponse:
+    """Whether the app does its work."""
+    return health_answer(await look_after_oneself(__version__, (await answering.get(SETTINGS)).ports))

@@ -11,3 +11,5 @@ The flow, and where each step lives::
 
 ``domain`` is pure, ``steps`` knows only ports, ``adapters`` does all I/O, ``bootstrap`` joins them.
 """
+
+__version__ = "0.1.0"

@@ -105,8 +105,12 @@ async def _open_vault(settings: Settings, stack: AsyncExitStack) -> SecretClient
 
 @dataclass(slots=True)
 class AppOfProcess:
-    """The one app of a Functions worker process: opened at its first call, never closed by the platform."""
+    """The one app of a Functions worker process: opened at its first call, never closed by the platform.
 
+    Impatient where somebody waits for the answer: it touches storage only when it is asked something.
+    """
+
+    impatient: bool = False
     _app: App | None = None
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -115,5 +119,7 @@ class AppOfProcess:
         """The app, opened if need be."""
         async with self._opening:
             if self._app is None:
-                self._app = await self._stack.enter_async_context(open_app(settings))
+                self._app = await self._stack.enter_async_context(
+                    open_app(settings, impatient=self.impatient, creates=not self.impatient)
+                )
             return self._app

@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Final
 
 from azure.core.exceptions import (
     AzureError,
@@ -21,7 +20,7 @@ from azure.core.exceptions import (
 )
 from azure.storage.blob.aio import ContainerClient
 
-from exporter.adapters.signs import HEARTBEAT, trace_name
+from exporter.adapters.signs import heartbeat_age_seconds, note_date, trace_name
 from exporter.adapters.storage import Storage
 from exporter.domain.testdrop import name_for
 from exporter.settings import StorageAccount
@@ -245,7 +244,7 @@ class StorageInstruments:
         async with _doing(READ_QUEUE, self._state, place):
             properties = await client.get_queue_properties()
         async with _doing(PEEK_MESSAGE, self._state, place):
-            messages = await client.peek_messages(1, raw_response_hook=_note_date(dates))
+            messages = await client.peek_messages(1, raw_response_hook=note_date(dates))
         count = properties.approximate_message_count or 0
         if not messages or messages[0].inserted_on is None:
             return QueueLook(count, None)
@@ -278,14 +277,8 @@ class StorageInstruments:
 
     async def heartbeat_age_seconds(self) -> float | None:
         """How long ago the app's timer last fired, by storage's clock; None where it never did."""
-        dates: list[datetime] = []
-        blob = self._storage.state.get_blob_client(HEARTBEAT)
         async with _doing(READ_BLOB, self._state, _place(self._storage.state)):
-            try:
-                properties = await blob.get_blob_properties(raw_response_hook=_note_date(dates))
-            except ResourceNotFoundError:
-                return None
-        return max(0.0, (dates[-1] - properties.last_modified).total_seconds())
+            return await heartbeat_age_seconds(self._storage.state)
 
 
 async def _try_container(container: ContainerClient, access: Access, name: str) -> None:
@@ -325,12 +318,3 @@ async def _doing(right: Right, access: Access, place: str) -> AsyncIterator[None
 
 def _place(container: ContainerClient) -> str:
     return f"container {container.container_name}"
-
-
-def _note_date(dates: list[datetime]) -> Any:
-    """A hook that keeps the moment of an answer by storage's clock."""
-
-    def note(response: Any) -> None:
-        dates.append(parsedate_to_datetime(response.http_response.headers["Date"]))
-
-    return note

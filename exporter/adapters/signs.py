@@ -1,8 +1,11 @@
 """Signs of life: `signs/heartbeat.json`, and `signs/test-drops/<token>` for a test drop that arrived."""
 
-from typing import Final
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
 
 import orjson
+from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob.aio import ContainerClient
 
 from exporter.steps.ports import Clock
@@ -15,6 +18,26 @@ _SECONDS_BETWEEN_BEATS: Final = 60
 def trace_name(token: str) -> str:
     """The blob in the state container that says that a test drop was announced."""
     return f"signs/test-drops/{token}"
+
+
+def note_date(dates: list[datetime]) -> Any:
+    """A hook that keeps the moment of an answer by storage's clock."""
+
+    def note(response: Any) -> None:
+        dates.append(parsedate_to_datetime(response.http_response.headers["Date"]))
+
+    return note
+
+
+async def heartbeat_age_seconds(state: ContainerClient) -> float | None:
+    """How long ago the app's timer last fired, by storage's clock alone; None where it never did."""
+    dates: list[datetime] = []
+    blob = state.get_blob_client(HEARTBEAT)
+    try:
+        properties = await blob.get_blob_properties(raw_response_hook=note_date(dates))
+    except ResourceNotFoundError:
+        return None
+    return max(0.0, (dates[-1] - properties.last_modified).total_seconds())
 
 
 class BlobSignsOfLife:
@@ -38,3 +61,7 @@ class BlobSignsOfLife:
         """Say that the test drop with this token was announced."""
         content = orjson.dumps({"schema": SCHEMA, "at": self._clock.now().isoformat()})
         await self._state.upload_blob(trace_name(token), content, overwrite=True)
+
+    async def heartbeat_age_seconds(self) -> float | None:
+        """How long ago the timer last fired, in whole seconds; None where it never did."""
+        return await heartbeat_age_seconds(self._state)

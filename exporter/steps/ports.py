@@ -368,13 +368,16 @@ class RetentionLog(Protocol):
 
 
 class SignsOfLife(Protocol):
-    """What the running app leaves behind, so that `exporter doctor` can tell that it runs."""
+    """What the running app leaves behind, so that it, and `exporter doctor`, can tell that it runs."""
 
     async def beat(self) -> None:
         """Say that the timer fires; written at most once a minute."""
 
     async def acknowledge(self, token: str) -> None:
         """Say that the test drop with this token was announced."""
+
+    async def heartbeat_age_seconds(self) -> float | None:
+        """How long ago somebody last said that the timer fires; None where nobody ever did."""
 
 
 class Remains(Protocol):

@@ -49,7 +49,7 @@ async def put(queue: QueueClient, text: str) -> None:
 
 
 class PollingPause:
-    """The pauses between looks at an empty queue: random, doubling from 100 ms to the longest, where they stay."""
+    """The pauses between looks at an empty queue: random, doubling from 100 ms up to the longest."""
 
     def __init__(self, longest_seconds: float) -> None:
         self._longest = longest_seconds

@@ -10,9 +10,18 @@ class FakeSigns:
     beat_count: int = 0
     tokens: list[str] = field(default_factory=list)
     """Of the test drops that were announced."""
+    age_seconds: float | None = None
+    """What is said of the last beat."""
+    error: Exception | None = None
+    """Raised instead of an answer."""
 
     async def beat(self) -> None:
         self.beat_count += 1
 
     async def acknowledge(self, token: str) -> None:
         self.tokens.append(token)
+
+    async def heartbeat_age_seconds(self) -> float | None:
+        if self.error is not None:
+            raise self.error
+        return self.age_seconds
