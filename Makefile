@@ -4,7 +4,7 @@ BIN := .venv/bin
 # A system-wide Node is used when there is one; otherwise the one that setup put into .venv.
 export PATH := $(PATH):$(CURDIR)/$(BIN)
 
-.PHONY: demo test check scan soak kills audit sbom setup requirements clean
+.PHONY: demo test check scan soak kills worker-check audit sbom setup requirements clean
 
 demo: setup ## run the whole path on this machine with a made-up segment
 	$(BIN)/python -m exporter demo
@@ -26,6 +26,9 @@ soak: .venv/installed ## simulate courses from new seeds until one breaks the pr
 
 kills: setup ## let the local host die at every write of the flow, and see each run come through
 	CRASH_POINTS=all $(BIN)/python -m pytest tests/runs/test_kills.py
+
+worker-check: setup ## index, load and call every function in the platform's own worker; needs Python 3.13 (PYTHON313=…)
+	$(BIN)/python -m sandbox.worker_check --calls tests/worker/calls.json
 
 audit: .venv/installed ## ask for known holes in what is pinned; fails, too, where nobody could be asked
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements-dev.txt
@@ -60,6 +63,7 @@ setup: .venv/installed .azurite/installed
 requirements: ## compile the pinned requirements from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --generate-hashes --upgrade pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --generate-hashes pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.13 --no-header --generate-hashes pyproject.toml --group worker -c requirements.txt -o requirements-worker.txt
 
 clean:
-	rm -rf .venv .azurite .checkov .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
+	rm -rf .venv .venv-worker .azurite .checkov .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
