@@ -3,8 +3,10 @@
 Runs by its path, with Python 3.13, in an environment that has the app's requirements and
 `azure-functions-runtime`, and nothing else of this project. It reads a job on stdin:
 
-    {"app_dir": DIR, "report": FILE, "calls": [{"function": NAME, "message" | "blob" | "timer" | "http": …}]}
+    {"app_dir": DIR, "report": FILE, "calls": [{"function": NAME, "message" | "blob" | "timer" | "http": …}],
+     "until": TEXT}
 
+calls each function, hands over what comes on the app's queues until the app logs a text (if there is one),
 and writes the report, in the shape of `sandbox.worker_check.local`.
 
 From Python 3.13 on, the process that the host starts hands each message to `azure_functions_runtime`, which
@@ -18,6 +20,7 @@ import json
 import logging
 import os
 import sys
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +28,8 @@ from types import SimpleNamespace
 from typing import Any
 
 BLOB_SOURCE = "AzureStorageBlobs"
+LISTEN_SECONDS = 90.0
+LOOK_SECONDS = 0.2
 
 
 class Records(logging.Handler):
@@ -107,7 +112,55 @@ async def examine(job: dict[str, Any], records: Records) -> dict[str, Any]:
     for call in job["calls"]:
         if call["function"] in found:
             report["calls"].append(await _call(worker, found[call["function"]], call, records))
+    if job["until"]:
+        report["calls"] += await _listen(worker, found, job["until"], records)
     return report
+
+
+async def _listen(
+    worker: Worker, found: dict[str, Any], until: str, records: Records
+) -> list[dict[str, Any]]:
+    """Hand over messages, one after the other, until a line of the log has a text; their ends.
+
+    Connections must be connection strings. A message whose call fails stays hidden. Where the text does not
+    come in time, that shows in the ends.
+    """
+    from azure.storage.queue import QueueClient
+
+    queues = []
+    for metadata in found.values():
+        trigger = _trigger(metadata)
+        if trigger["type"] == "queueTrigger":
+            storage = os.environ[trigger["connection"]]
+            queues.append((metadata, QueueClient.from_connection_string(storage, trigger["queueName"])))
+    ends: list[dict[str, Any]] = []
+    deadline = time.monotonic() + LISTEN_SECONDS
+    while time.monotonic() < deadline:
+        for metadata, queue in queues:
+            for message in await asyncio.to_thread(_take, queue):
+                call = {"function": metadata.name, "message": message.content}
+                ends.append(await _call(worker, metadata, call, records))
+                if ends[-1]["error"] is None:
+                    await asyncio.to_thread(queue.delete_message, message)
+                if any(until in line for line in ends[-1]["log"]):
+                    return ends
+        await asyncio.sleep(LOOK_SECONDS)
+    return ends
+
+
+def _take(queue: Any) -> list[Any]:
+    """Up to four messages of a queue, hidden as the host hides them; none where there is no queue."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    try:
+        return list(queue.receive_messages(max_messages=4, visibility_timeout=600))
+    except ResourceNotFoundError:
+        return []
+
+
+def _trigger(metadata: Any) -> dict[str, Any]:
+    bindings = [json.loads(raw) for raw in metadata.raw_bindings]
+    return next(binding for binding in bindings if binding["type"].endswith("Trigger"))
 
 
 async def _load(worker: Worker, metadata: Any) -> dict[str, Any]:
@@ -127,7 +180,7 @@ async def _load(worker: Worker, metadata: Any) -> dict[str, Any]:
 
 
 async def _call(worker: Worker, metadata: Any, call: dict[str, Any], records: Records) -> dict[str, Any]:
-    trigger = next(b for raw in metadata.raw_bindings if (b := json.loads(raw))["type"].endswith("Trigger"))
+    trigger = _trigger(metadata)
     data, trigger_metadata = _input(call, trigger)
     records.lines.clear()
     request = {

@@ -63,11 +63,16 @@ def run_trial(app_dir: Path, plan: Plan, worker_python: Path, folder: Path) -> T
     return Trial(in_worker, in_local, settings)
 
 
-def run_worker(app_dir: Path, plan: Plan, worker_python: Path, storage: str, report: Path) -> Side:
-    """Let the platform's worker index, load and call. Raises TrialError."""
+def run_worker(
+    app_dir: Path, plan: Plan, worker_python: Path, storage: str, report: Path, *, until: str = ""
+) -> Side:
+    """Let the platform's worker index, load and call. Raises TrialError.
+
+    With `until` it then listens to the app's queues, until the app logs that text.
+    """
     driver = Path(__file__).parent / "driver.py"
     # -P: what lies beside the driver is not for the app to import.
-    return _run_side([str(worker_python), "-P", str(driver)], app_dir, plan, storage, report)
+    return _run_side([str(worker_python), "-P", str(driver)], app_dir, plan, storage, report, until=until)
 
 
 def _settings(plan: Plan, storage: str) -> dict[str, str]:
@@ -82,13 +87,15 @@ def _run_side(
     report: Path,
     *,
     python_path: list[str] | None = None,
+    until: str = "",
 ) -> Side:
     _put_blobs(plan, storage)
     environment = {name: value for name, value in os.environ.items() if not _OURS.match(name)}
     environment |= _settings(plan, storage)
     if python_path:
         environment["PYTHONPATH"] = os.pathsep.join(python_path)
-    job = {"app_dir": str(app_dir), "report": str(report), "calls": [call.to_job() for call in plan.calls]}
+    calls = [call.to_job() for call in plan.calls]
+    job = {"app_dir": str(app_dir), "report": str(report), "calls": calls, "until": until}
     try:
         ended = subprocess.run(
             command,

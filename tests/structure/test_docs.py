@@ -18,6 +18,7 @@ from exporter.domain.reject import RejectReason
 from exporter.domain.run import Counts, RunState
 from exporter.settings import IDENTITY_FORMS, PLATFORM_SETTINGS, SECRET_PREFIX, SETTINGS
 from exporter.steps.events import Event
+from exporter.steps.health import Ailment
 from exporter.steps.messages import Queue
 
 ROOT = Path(__file__).parents[2]
@@ -160,7 +161,7 @@ def error_codes() -> Iterator[str]:
 
 def test_states_reasons_codes_and_events_are_documented() -> None:
     words = code_words("docs/operations.md")
-    names = {*RunState, *RejectReason, *Event, *error_codes()}
+    names = {*RunState, *RejectReason, *Event, *Ailment, *error_codes()}
     assert {str(name) for name in names} - words == set()
 
 
