@@ -87,3 +87,17 @@ def test_a_value_that_nothing_is_bound_to_fails_in_the_worker_alone(
     assert not verdict.ok
     assert {row.function for row in verdict.rows if not row.same} == {"sweep_stalled_runs"}
     assert any("without a $return binding" in text for text in verdict.differences)
+
+
+def test_outputs_retries_plain_functions_and_parameters_are_compared_too(worker_python: Path) -> None:
+    """What the exporter does not use yet; so an app that begins to is not compared in vain."""
+    sample = Path(__file__).parent / "sample"
+
+    verdict = check_app(sample, sample / "calls.json", worker_python)
+
+    assert verdict.differences == ()
+    assert {row.function: row.invoked for row in verdict.rows} == {
+        "split_order": 2,
+        "count_stock": 2,
+        "show_stock": 1,
+    }
