@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import traceback
+import types
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -79,6 +80,11 @@ def signature_problems(code: Callable[..., Any], bindings: Sequence[dict[str, An
         if str(binding["direction"]).upper() == "OUT":
             if getattr(typing.get_origin(hints[name]), "__name__", "") != "Out":
                 problems.append(f"parameter {name!r} must be annotated func.Out[...]")
+            elif any(isinstance(argument, types.GenericAlias) for argument in typing.get_args(hints[name])):
+                # Seen in azure-functions-runtime 1.3.0: "has invalid non-type annotation".
+                problems.append(
+                    f"parameter {name!r} must be annotated with a type of typing, as Out[List[str]]"
+                )
         elif not _fits(hints[name], kind):
             problems.append(f"parameter {name!r} cannot be a {getattr(hints[name], '__name__', hints[name])}")
     return problems

@@ -362,6 +362,7 @@ def test_all_that_is_wrong_with_an_app_is_told_at_once(azurite: str) -> None:
     )
     assert "sweep: timerTrigger 'timer': the schedule is not NCRONTAB" in told
     assert "on_mistyped: parameter 'more' has no binding" in told
+    assert "on_listed: parameter 'out' must be annotated with a type of typing, as Out[List[str]]" in told
     assert "on_mistyped: parameter 'message' cannot be a str" in told
     assert "on_event: eventGridTrigger 'event': this host does not support the binding" in told
     assert "host.json: batchSize is 99" in told

@@ -20,6 +20,12 @@ def on_mistyped(message: str, more: int) -> None:
     """Never runs."""
 
 
+@app.queue_trigger(arg_name="message", queue_name="fine", connection="AzureWebJobsStorage")
+@app.queue_output(arg_name="out", queue_name="more", connection="AzureWebJobsStorage")
+def on_listed(message: func.QueueMessage, out: func.Out[list[str]]) -> None:
+    """Never runs."""
+
+
 @app.event_grid_trigger(arg_name="event")
 def on_event(event: func.EventGridEvent) -> None:
     """Never runs."""

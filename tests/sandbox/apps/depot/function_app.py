@@ -4,7 +4,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, List  # noqa: UP035 - the platform refuses func.Out[list[str]]
 
 import azure.functions as func
 import azurefunctions.extensions.bindings.blob as blob_types
@@ -56,7 +56,7 @@ def on_pair(message: func.QueueMessage) -> None:
 
 @app.queue_trigger(arg_name="message", queue_name="%BATCH%", connection="DATA")
 @app.queue_output(arg_name="out", queue_name="%OUT%", connection="DATA")
-def on_batch(message: func.QueueMessage, out: func.Out[list[str]]) -> None:
+def on_batch(message: func.QueueMessage, out: func.Out[List[str]]) -> None:  # noqa: UP006 - as above
     text = message.get_body().decode()
     _note(batch=text, tries=message.dequeue_count)
     # A message may have 65,536 bytes.

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import time
+from typing import List  # noqa: UP035 - the platform refuses func.Out[list[str]]
 
 import azure.functions as func
 import azurefunctions.extensions.bindings.blob as blob_types
@@ -18,7 +19,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
     source=func.BlobSource.EVENT_GRID,
 )
 @app.queue_output(arg_name="orders", queue_name="%ORDERS%", connection="SHOP_STORAGE")
-def on_drop(blob: blob_types.BlobClient, orders: func.Out[list[str]]) -> None:
+def on_drop(blob: blob_types.BlobClient, orders: func.Out[List[str]]) -> None:  # noqa: UP006 - as above
     lines = blob.download_blob().readall().decode().splitlines()
     if lines == ["bad"]:
         raise ValueError("bad")
