@@ -180,9 +180,34 @@ def load_local_settings(path: Path, environ: Mapping[str, str]) -> dict[str, str
 
 def current_settings(directory: Path | None = None) -> Settings:
     """The settings of this process: its environment over local.settings.json in the directory."""
-    return Settings.from_env(
-        load_local_settings((directory or Path.cwd()) / "local.settings.json", os.environ)
-    )
+    return Settings.from_env(given_settings(directory))
+
+
+def given_settings(directory: Path | None = None) -> dict[str, str]:
+    """What this process's environment and local.settings.json say, as it is."""
+    return load_local_settings((directory or Path.cwd()) / "local.settings.json", os.environ)
+
+
+def completed_by(given: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
+    """The found settings that nothing given stands against, in whichever form it is given.
+
+    Whoever names a storage without a landing account means one account for both, and whoever has keys in the
+    environment means no vault.
+    """
+    present = {name for name, value in given.items() if value.strip()}
+    stands_against = {
+        "EXPORTER_STORAGE": ("EXPORTER_STORAGE",),
+        "EXPORTER_LANDING": ("EXPORTER_LANDING", "EXPORTER_STORAGE"),
+        "EXPORTER_VAULT_URL": ("EXPORTER_VAULT_URL", SECRET_PREFIX),
+    }
+    return {
+        name: value
+        for name, value in found.items()
+        if not any(
+            other == name or other.startswith(stands_against.get(name.partition("__")[0], (name,)))
+            for other in present
+        )
+    }
 
 
 class _Reader:

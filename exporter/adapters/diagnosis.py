@@ -22,6 +22,7 @@ from azure.storage.blob.aio import ContainerClient
 
 from exporter.adapters.signs import heartbeat_age_seconds, note_date, trace_name
 from exporter.adapters.storage import Storage
+from exporter.domain.deployment import DEAD_LETTERS
 from exporter.domain.testdrop import name_for
 from exporter.settings import StorageAccount
 from exporter.steps.doctor import Code, QueueLook, TroubleError
@@ -249,6 +250,18 @@ class StorageInstruments:
         if not messages or messages[0].inserted_on is None:
             return QueueLook(count, None)
         return QueueLook(max(count, 1), max(0.0, (dates[-1] - messages[0].inserted_on).total_seconds()))
+
+    async def has_dead_letters(self) -> bool:
+        """Whether events that could not be delivered lie in the container for them, which may be absent."""
+        async with _doing(LIST_BLOBS, self._state, f"container {DEAD_LETTERS}"):
+            try:
+                async for _ in (
+                    self._storage.accounts[0].blobs.get_container_client(DEAD_LETTERS).list_blobs()
+                ):
+                    return True
+            except ResourceNotFoundError:
+                return False
+        return False
 
     async def count_poisoned(self, queue: Queue) -> int:
         """How many messages lie in a queue's poison queue, which the platform creates when it needs it."""

@@ -16,11 +16,13 @@ from rich.text import Text
 from exporter.cli.connections import Check as ConnectionCheck
 from exporter.cli.connections import check_connection
 from exporter.cli.console import Output
+from exporter.cli.deployment import examine_deployment, subscription_id
 from exporter.cli.running import ExitCode, JsonOption, run
 from exporter.cli.wording import moment
 from exporter.domain.configuration import Connection, Export
 from exporter.errors import ConfigurationError, NewerVersionError
-from exporter.settings import Settings, current_settings, secret_setting
+from exporter.settings import Settings, completed_by, given_settings, secret_setting
+from exporter.steps.deployment import Deployment, remedies_of, settings_of
 from exporter.steps.doctor import Check, Code, Doctor, Examination, Instruments, TroubleError
 
 if TYPE_CHECKING:
@@ -35,13 +37,30 @@ def doctor(
     wait_seconds: Annotated[
         float, typer.Option(min=0, help="So long a test drop may take to be announced.")
     ] = 60.0,
+    resource_group: Annotated[
+        str | None,
+        typer.Option(envvar="AZURE_RESOURCE_GROUP", help="Look at the deployment in this group, too."),
+    ] = None,
+    subscription: Annotated[
+        str | None,
+        typer.Option(
+            envvar="AZURE_SUBSCRIPTION_ID",
+            callback=subscription_id,
+            help="The id of the group's subscription, where you may see more than one.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look at settings, storage, queues, secrets, the running app and all connections; mend nothing."""
+    """Look at deployment, settings, storage, queues, secrets, app and connections; mend nothing."""
 
     async def work(output: Output) -> int:
         examination = Examination(on_check=partial(_show, output), on_surprise=_show_traceback)
-        await _examine(examination, wait_seconds)
+        deployment = None
+        if resource_group:
+            output.show(Text("The deployment", style="bold"))
+            deployment = await examine_deployment(examination, resource_group, subscription)
+            output.show("", Text("The installation", style="bold"))
+        await _examine(examination, wait_seconds, deployment)
         output.document({"ok": examination.well, "checks": [asdict(check) for check in examination.checks]})
         output.show("", "All is well." if examination.well else _summary(examination))
         return ExitCode.DONE if examination.well else ExitCode.ERROR
@@ -49,19 +68,25 @@ def doctor(
     run(work, as_json=as_json)
 
 
-async def _examine(examination: Examination, wait_seconds: float) -> None:
+async def _examine(
+    examination: Examination, wait_seconds: float, deployment: Deployment | None = None
+) -> None:
     settings: list[Settings] = []
+    found = settings_of(deployment) if deployment is not None else {}
 
     async def read_settings() -> str:
         try:
-            settings.append(current_settings())
+            given = given_settings()
+            added = completed_by(given, found)
+            settings.append(Settings.from_env({**given, **added}))
         except ConfigurationError as error:
             raise TroubleError(
                 Code.CONFIGURATION,
                 "; ".join(str(error).splitlines()),
                 "set or correct the settings named, in the environment or local.settings.json",
             ) from None
-        return "complete"
+        names = sorted({name.partition("__")[0] for name in added})
+        return f"complete; the deployment gives {', '.join(names)}, reached as you" if names else "complete"
 
     await examination.look("settings", read_settings)
     if not settings:
@@ -70,7 +95,8 @@ async def _examine(examination: Examination, wait_seconds: float) -> None:
         return
     async with open_practice(settings[0]) as (app, instruments):
         ports = app.ports
-        the_doctor = Doctor(instruments, ports.clock, ports.randomness, wait_seconds)
+        deployed = remedies_of(deployment) if deployment is not None else None
+        the_doctor = Doctor(instruments, ports.clock, ports.randomness, wait_seconds, deployed)
         await the_doctor.examine_storage(examination)
         connections, exports = await _read_configuration(examination, app)
         await examination.look("sending", partial(_look_at_pauses, app), needs=["state"])

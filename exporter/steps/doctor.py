@@ -55,6 +55,30 @@ class Code(StrEnum):
     """The settings do not allow a connection's host."""
     PAUSED = "paused"
     """A person paused a connection, or everything."""
+    AZURE_UNREACHABLE = "azure_unreachable"
+    """Azure Resource Manager, or the app's own address, does not answer."""
+    AZURE_ERROR = "azure_error"
+    """Any other refusal of Azure Resource Manager, or an answer that makes no sense."""
+    SUBSCRIPTION_UNCLEAR = "subscription_unclear"
+    """Nobody said in which of several subscriptions, or of which of several environments."""
+    NOT_DEPLOYED = "not_deployed"
+    """A part of the templates is not there."""
+    DOUBLED = "doubled"
+    """Two resources say that they are the same part."""
+    NOT_READY = "not_ready"
+    """Azure did not come to an end with a resource."""
+    DRIFTED = "drifted"
+    """A resource is not as the templates make it."""
+    ROLE_MISSING = "role_missing"
+    """The app's identity lacks a role."""
+    ROLE_TOO_WIDE = "role_too_wide"
+    """The app's identity may do more than it needs."""
+    CODE_MISSING = "code_missing"
+    """The app does not have all functions."""
+    OPEN_TO_ALL = "open_to_all"
+    """The app answers without a sign-in where it should not."""
+    DEAD_LETTERED = "dead_lettered"
+    """Events could not be delivered."""
     UNEXPECTED = "unexpected"
     """A mistake in the exporter itself."""
 
@@ -123,6 +147,9 @@ class Instruments(Protocol):
     async def look_at(self, queue: Queue) -> QueueLook:
         """How many messages wait, and for how long; none is taken."""
 
+    async def has_dead_letters(self) -> bool:
+        """Whether events that could not be delivered lie in the container for them."""
+
     async def count_poisoned(self, queue: Queue) -> int:
         """How many messages lie in a queue's poison queue."""
 
@@ -187,6 +214,17 @@ class Examination:
 
 
 @dataclass(frozen=True, slots=True)
+class DeployedApp:
+    """The commands for an app that is deployed, with its real names."""
+
+    start: str
+    restart: str
+    announce: str
+    """Lets the app be told of new blobs."""
+    empty_dead_letters: str
+
+
+@dataclass(frozen=True, slots=True)
 class Doctor:
     """The examination of storage, events and timers."""
 
@@ -195,6 +233,8 @@ class Doctor:
     randomness: Randomness
     wait_seconds: float = 60.0
     """How long a test drop may take to be announced."""
+    deployed: DeployedApp | None = None
+    """Known where the deployment was looked at."""
 
     async def examine_storage(self, examination: Examination) -> None:
         """State, landing container and queues."""
@@ -206,6 +246,9 @@ class Doctor:
         for queue in Queue:
             await examination.look(f"queue {queue}", partial(self._queue, queue), needs=["queues"])
         await examination.look("poison queues", self._poison_queues, needs=["queues"])
+        if self.deployed is not None:
+            mend = self.deployed.empty_dead_letters
+            await examination.look("dead letters", partial(self._dead_letters, mend), needs=["state"])
 
     async def examine_app(self, examination: Examination) -> None:
         """Whether the running app is told of new blobs, and whether its timer fires."""
@@ -244,6 +287,15 @@ class Doctor:
                 "mend what the app's log says beside message.poisoned; the app then empties the queue itself",
             )
         return "empty"
+
+    async def _dead_letters(self, mend: str) -> str:
+        if await self.instruments.has_dead_letters():
+            raise TroubleError(
+                Code.DEAD_LETTERED,
+                "events lie there that could not be delivered within a day; the sweep has found their drops",
+                mend,
+            )
+        return "none"
 
     async def _events(self) -> str:
         token = self.randomness.token()
@@ -293,16 +345,22 @@ class Doctor:
     def _restart_app(self) -> str:
         if self.instruments.is_local:
             return "end the app and run `exporter up` again"
+        if self.deployed is not None:
+            return self.deployed.restart
         return "`az functionapp restart --name APP --resource-group GROUP`, or Restart in the portal"
 
     def _start_app(self) -> str:
         if self.instruments.is_local:
             return "`exporter up`"
+        if self.deployed is not None:
+            return self.deployed.start
         return "`az functionapp start --name APP --resource-group GROUP`, or Start in the portal"
 
     def _announce(self) -> str:
         if self.instruments.is_local:
             return "end the app and run `exporter up`: its host announces blobs, too"
+        if self.deployed is not None:
+            return self.deployed.announce
         account = self.instruments.landing_account
         scope = f"$(az storage account show --name {account} --query id --output tsv)"
         return (

@@ -17,6 +17,7 @@ class FakeInstruments:
     troubles: dict[str, Exception] = field(default_factory=dict)
     queues: dict[Queue, QueueLook] = field(default_factory=dict)
     poisoned: dict[Queue, int] = field(default_factory=dict)
+    dead_letters: bool = False
     arrives: Callable[[], bool] = lambda: True
     """Whether the test drop has been acknowledged by now."""
     heartbeat: Callable[[], float | None] = lambda: 20.0
@@ -41,6 +42,10 @@ class FakeInstruments:
     async def look_at(self, queue: Queue) -> QueueLook:
         self._call("look_at")
         return self.queues.get(queue, QueueLook(0, None))
+
+    async def has_dead_letters(self) -> bool:
+        self._call("has_dead_letters")
+        return self.dead_letters
 
     async def count_poisoned(self, queue: Queue) -> int:
         self._call("count_poisoned")
