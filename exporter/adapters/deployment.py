@@ -40,6 +40,8 @@ _API_VERSIONS: Final = MappingProxyType(
 _ERROR_CODE: Final = re.compile(r"[A-Za-z0-9_.]{1,80}", re.ASCII)
 _OPERATOR: Final = "$(az ad signed-in-user show --query id --output tsv)"
 
+_Client = AsyncPipelineClient[HttpRequest, AsyncHttpResponse]
+
 
 class RestResourceManager:
     """Asks Azure Resource Manager; an answer that does not come is a TroubleError with its remedy."""
@@ -55,20 +57,14 @@ class RestResourceManager:
         self._endpoint = endpoint
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._transport = transport or AioHttpTransport(connection_timeout=10, read_timeout=30)
-        retry: AsyncHTTPPolicy[Any, Any] = AsyncRetryPolicy(retry_total=retries)
         # No redirect is followed: Azure Resource Manager gives none, and a token goes to nobody else.
-        self._client: AsyncPipelineClient[HttpRequest, AsyncHttpResponse] = AsyncPipelineClient(
-            endpoint,
-            policies=[
-                UserAgentPolicy("segment-exporter-doctor"),
-                retry,
-                AsyncBearerTokenCredentialPolicy(credential, SCOPE),
-            ],
-            transport=self._transport,
-        )
-        self._strangers_client: AsyncPipelineClient[HttpRequest, AsyncHttpResponse] = AsyncPipelineClient(
-            endpoint, policies=[UserAgentPolicy("segment-exporter-doctor"), retry], transport=self._transport
-        )
+        self._client = self._client_with(retries, AsyncBearerTokenCredentialPolicy(credential, SCOPE))
+        self._strangers_client = self._client_with(retries)
+
+    def _client_with(self, retries: int, *policies: AsyncHTTPPolicy[Any, Any]) -> _Client:
+        """A client; each needs policies of its own, since a pipeline chains them to each other."""
+        first = [UserAgentPolicy("segment-exporter-doctor"), AsyncRetryPolicy(retry_total=retries)]
+        return AsyncPipelineClient(self._endpoint, policies=[*first, *policies], transport=self._transport)
 
     async def __aenter__(self) -> Self:
         await self._transport.open()
@@ -134,12 +130,14 @@ class RestResourceManager:
 
     def _same_host(self, link: Any, question: Question) -> str:
         """The address of the next page, if it is one of the same host: a token goes to nobody else."""
-        if not isinstance(link, str):
+        try:
+            theirs = urlsplit(link) if isinstance(link, str) else None
+        except ValueError:
+            theirs = None
+        ours = urlsplit(self._endpoint)
+        if theirs is None or (theirs.scheme, theirs.netloc.lower()) != (ours.scheme, ours.netloc.lower()):
             raise _nonsense(question)
-        ours, theirs = urlsplit(self._endpoint), urlsplit(link)
-        if (theirs.scheme, theirs.netloc.lower()) != (ours.scheme, ours.netloc.lower()):
-            raise _nonsense(question)
-        return link
+        return theirs.geturl()
 
     async def _send(self, request: HttpRequest, question: Question) -> Any:
         response = await self._client.send_request(request, stream=True)

@@ -26,6 +26,16 @@ DEPLOYMENT_SECONDS: Final = 300.0
 """So long all questions to Azure may take together."""
 _SUBSCRIPTION_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 
+_GROUP: Final = re.compile(r"[\w.()-]{1,90}")
+"""learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules"""
+
+
+def resource_group(value: str | None) -> str | None:
+    """A resource group's name as an option. Raises typer.BadParameter."""
+    if value and not _GROUP.fullmatch(value):
+        raise typer.BadParameter("should be a resource group's name; `az group list` shows it")
+    return value or None
+
 
 def subscription_id(value: str | None) -> str | None:
     """A subscription's id as an option. Raises typer.BadParameter."""

@@ -16,7 +16,7 @@ from rich.text import Text
 from exporter.cli.connections import Check as ConnectionCheck
 from exporter.cli.connections import check_connection
 from exporter.cli.console import Output
-from exporter.cli.deployment import examine_deployment, subscription_id
+from exporter.cli.deployment import examine_deployment, resource_group, subscription_id
 from exporter.cli.running import ExitCode, JsonOption, run
 from exporter.cli.wording import moment
 from exporter.domain.configuration import Connection, Export
@@ -37,9 +37,14 @@ def doctor(
     wait_seconds: Annotated[
         float, typer.Option(min=0, help="So long a test drop may take to be announced.")
     ] = 60.0,
-    resource_group: Annotated[
+    group: Annotated[
         str | None,
-        typer.Option(envvar="AZURE_RESOURCE_GROUP", help="Look at the deployment in this group, too."),
+        typer.Option(
+            "--resource-group",
+            envvar="AZURE_RESOURCE_GROUP",
+            callback=resource_group,
+            help="Look at the deployment in this group, too.",
+        ),
     ] = None,
     subscription: Annotated[
         str | None,
@@ -56,9 +61,9 @@ def doctor(
     async def work(output: Output) -> int:
         examination = Examination(on_check=partial(_show, output), on_surprise=_show_traceback)
         deployment = None
-        if resource_group:
+        if group:
             output.show(Text("The deployment", style="bold"))
-            deployment = await examine_deployment(examination, resource_group, subscription)
+            deployment = await examine_deployment(examination, group, subscription)
             output.show("", Text("The installation", style="bold"))
         await _examine(examination, wait_seconds, deployment)
         output.document({"ok": examination.well, "checks": [asdict(check) for check in examination.checks]})

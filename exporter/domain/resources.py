@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic.alias_generators import to_camel
 
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,260}$")]
-ResourceId = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._()/&$ -]{1,2000}$")]
+ResourceId = Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]{0,2000}$")]
+AskedId = Annotated[str, Field(pattern=r"^/subscriptions/[^\x00-\x20\x7f?#%\\]{1,2000}$")]
+"""An id that becomes the path of a question."""
 Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,253}$")]
 
 
@@ -31,7 +33,7 @@ class Document(BaseModel):
 class Resource(Document):
     """A resource as the list of its group has it."""
 
-    id: ResourceId
+    id: AskedId
     name: Name
     type: Name
     tags: dict[str, str] | None = None
@@ -436,7 +438,7 @@ class SubscriptionProperties(Provisioned):
 class EventSubscription(Document):
     """An event subscription of the topic."""
 
-    id: ResourceId
+    id: AskedId
     name: Name
     properties: SubscriptionProperties
 

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, TypeVar
-from urllib.parse import quote
 
 from pydantic import ValidationError
 
@@ -224,7 +223,7 @@ class Place:
     @property
     def scope(self) -> str:
         """The resource group's id."""
-        return f"/subscriptions/{self.subscription_id}/resourceGroups/{quote(self.group)}"
+        return f"/subscriptions/{self.subscription_id}/resourceGroups/{self.group}"
 
     def az(self, command: str, *arguments: str) -> str:
         """An `az` command in this group; arguments are quoted, since their text comes from Azure."""

@@ -147,9 +147,7 @@ def test_functions_are_those_of_the_app() -> None:
 
 def test_lifecycle_rules_are_those_of_the_template() -> None:
     template = TEMPLATES["state-storage.bicep"]
-    rules = re.findall(
-        r"name: '([\w-]+)'\n\s+enabled: true\n\s+type: 'Lifecycle'", template, re.MULTILINE
-    )
+    rules = re.findall(r"name: '([\w-]+)'\n\s+enabled: true\n\s+type: 'Lifecycle'", template, re.MULTILINE)
 
     assert set(rules) == LIFECYCLE_DAYS.keys()
     assert f"var openRunDays = {OPEN_RUN_DAYS}\n" in template
@@ -173,7 +171,9 @@ def test_whose_logs_are_kept_is_in_the_templates() -> None:
         (name, scope)
         for name, text in TEMPLATES.items()
         for scope in re.findall(
-            r"^resource \w+ 'Microsoft\.Insights/diagnosticSettings@.*?^  scope: (\w+)", text, re.M | re.S
+            r"^resource \w+ 'Microsoft\.Insights/diagnosticSettings@.*?^  scope: (\w+)",
+            text,
+            re.MULTILINE | re.DOTALL,
         )
     }
     templates = {STATE.tag: "state-storage", LANDING.tag: "landing-storage", "event-topic": "events"}

@@ -12,6 +12,9 @@ ERASE: Final = "exporter/steps/erase.py"
 PROBE: Final = "exporter/steps/probe_writes.py"
 """Removes the contacts that the probe itself has made, each marked twice as its own."""
 
+AZURE: Final = "exporter/adapters/deployment.py"
+"""Azure tells an app's settings and a webhook's address to a POST only; it is asked, and not changed."""
+
 
 def writing_calls() -> Iterator[tuple[str, str, str]]:
     """File, method and what is written of the path, of every call that may change something."""
@@ -30,7 +33,26 @@ def test_nothing_but_the_bulk_importer_writes_to_activecampaign() -> None:
 
     assert (CLIENT, "POST", "'import/bulk_import'") in calls
     others = [call for call in calls if call[1:] != ("POST", "'import/bulk_import'")]
-    assert sorted((name, method) for name, method, _ in others) == [(CLIENT, "DELETE"), (PROBE, "DELETE")]
+    assert sorted((name, method) for name, method, _ in others) == [
+        (CLIENT, "DELETE"),
+        (AZURE, "POST"),
+        (PROBE, "DELETE"),
+    ]
+
+
+def test_azure_is_changed_by_nobody() -> None:
+    """A POST to Azure Resource Manager is one of the two questions that it takes no GET for."""
+    tree = ast.parse((ROOT / "exporter/steps/deployment.py").read_text(encoding="utf-8"))
+    posted = {
+        ast.literal_eval(call.args[1])
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func) == "Ask"
+        and any(
+            keyword.arg == "is_post" and ast.unparse(keyword.value) == "True" for keyword in call.keywords
+        )
+    }
+    assert posted == {"/config/appsettings/list", "/getFullUrl"}
 
 
 def test_nobody_but_an_erasure_deletes_a_contact() -> None:

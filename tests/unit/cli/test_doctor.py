@@ -10,12 +10,15 @@ from typing import Any, cast
 
 import pytest
 
+import exporter.cli.deployment
 import exporter.cli.doctor
 from exporter.adapters.secrets import SecretReader
+from exporter.cli.deployment import examine_deployment
 from exporter.cli.running import ExitCode
 from exporter.domain.configuration import Connection, Export
 from exporter.settings import SecretText, Settings
-from exporter.steps.doctor import Code, TroubleError
+from exporter.steps.doctor import Code, Examination, TroubleError
+from tests.deployment.arm import GROUP, SUBSCRIPTION, Arm, a_deployment
 from tests.fakes.activecampaign import FakeActiveCampaign, FakeDestinations
 from tests.fakes.budgets import FakeBudgetStore
 from tests.fakes.instruments import FakeInstruments, a_trouble
@@ -44,6 +47,7 @@ class Practice:
 
     @asynccontextmanager
     async def open(self, settings: Settings) -> AsyncIterator[Any]:
+        self.settings = settings
         secrets = SecretReader(None, self.secrets, self.world.clock)
         app = SimpleNamespace(ports=self.ports, settings=settings, secrets=secrets)
         yield app, self.instruments
@@ -243,3 +247,136 @@ async def test_a_vault_that_does_not_answer_is_given_up(monkeypatch: pytest.Monk
 
     assert trouble.value.code == Code.SECRET_UNREADABLE
     assert "az keyvault secret show" in trouble.value.remedy
+
+
+IN_GROUP = ("--resource-group", GROUP, "--subscription", SUBSCRIPTION)
+
+
+@pytest.fixture
+def arm(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> Arm:
+    """A deployment that is well, for a shell without settings."""
+    made = a_deployment()
+
+    @asynccontextmanager
+    async def manager() -> AsyncIterator[Arm]:
+        yield made
+
+    monkeypatch.setattr(exporter.cli.deployment, "open_manager", manager)
+    monkeypatch.delenv("EXPORTER_STORAGE")
+    practice.instruments.is_local = False
+    practice.instruments.shares_account = False
+    return made
+
+
+def test_a_new_deployment_is_looked_at_with_one_command_and_no_setting(practice: Practice, arm: Arm) -> None:
+    practice.configure(an_export())
+
+    found = practice.doctor(*IN_GROUP)
+
+    assert wrong(found) == {}
+    assert list(found)[:2] == ["deployment", "identity"]
+    assert f"of environment 'prod' in group '{GROUP}'" in found["deployment"]["detail"]
+    assert found["settings"]["detail"] == (
+        "complete; the deployment gives EXPORTER_HOST_PATTERNS, EXPORTER_LANDING, EXPORTER_STORAGE, "
+        "EXPORTER_VAULT_URL, reached as you"
+    )
+    assert practice.settings.storage.blob_uri == "https://stateabc.blob.core.windows.net/"
+    assert practice.settings.landing.queue_uri == "https://landingabc.queue.core.windows.net/"
+    assert practice.settings.storage.client_id is None
+    assert practice.settings.vault_url == "https://kv-abc-1.vault.azure.net"
+    assert found["dead letters"]["ok"] is True
+
+
+def test_settings_of_the_shell_win(practice: Practice, arm: Arm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPORTER_STORAGE", "UseDevelopmentStorage=true")
+    monkeypatch.setenv("EXPORTER_SECRET_KEY", KEY)
+
+    found = practice.doctor(*IN_GROUP)
+
+    assert practice.settings.storage.connection_string == "UseDevelopmentStorage=true"
+    assert practice.settings.landing == practice.settings.storage
+    assert practice.settings.vault_url is None
+    assert (
+        found["settings"]["detail"] == "complete; the deployment gives EXPORTER_HOST_PATTERNS, reached as you"
+    )
+
+
+def test_the_azd_environment_says_where_to_look(
+    practice: Practice, arm: Arm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_RESOURCE_GROUP", GROUP)
+    monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", SUBSCRIPTION)
+    monkeypatch.setenv("AZURE_ENV_NAME", "prod")
+
+    assert practice.doctor()["deployment"]["ok"] is True
+
+
+def test_what_mends_a_deployed_app_has_its_names(practice: Practice, arm: Arm) -> None:
+    end = f"--resource-group {GROUP} --subscription {SUBSCRIPTION}`"
+    practice.instruments.dead_letters = True
+    practice.instruments.arrives = lambda: False
+    found = practice.doctor(*IN_GROUP)
+    assert wrong(found) == {"dead letters": Code.DEAD_LETTERED, "events": Code.NOT_ANNOUNCED}
+    assert found["events"]["remedy"] == "`azd hooks run postdeploy --environment prod`"
+    assert (
+        "--source dead-letters --account-name stateabc --auth-mode login" in found["dead letters"]["remedy"]
+    )
+
+    practice.instruments.heartbeat = lambda: None
+    found = practice.doctor(*IN_GROUP)
+    assert found["timers"]["remedy"] == f"`az functionapp start --name exporter-abc {end}"
+
+    practice.instruments.arrives = lambda: True
+    found = practice.doctor(*IN_GROUP)
+    assert found["timers"]["remedy"] == f"`az functionapp restart --name exporter-abc {end}"
+
+
+def test_a_deployment_that_can_not_be_looked_at_leaves_the_rest_to_the_settings(
+    practice: Practice, arm: Arm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm.resources.clear()
+
+    found = practice.doctor(*IN_GROUP)
+    assert wrong(found) == {"deployment": Code.NOT_DEPLOYED, "settings": Code.CONFIGURATION}
+
+    monkeypatch.setenv("EXPORTER_STORAGE", "UseDevelopmentStorage=true")
+    found = practice.doctor(*IN_GROUP)
+    assert wrong(found) == {"deployment": Code.NOT_DEPLOYED}
+    assert "dead letters" not in found
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--resource-group", "rg/../../x"),
+        ("--resource-group", GROUP, "--subscription", "mine"),
+    ],
+)
+def test_what_is_no_name_of_a_group_or_subscription_is_refused(
+    practice: Practice, arm: Arm, options: tuple[str, ...]
+) -> None:
+    assert practice.world.command("doctor", *options) == ExitCode.USAGE
+
+
+def test_people_see_deployment_and_installation_apart(practice: Practice, arm: Arm) -> None:
+    assert practice.world.command("doctor", *IN_GROUP) == ExitCode.DONE
+
+    lines = [line.strip() for line in practice.world.out.splitlines()]
+    assert lines.index("The deployment") < lines.index("The installation")
+
+
+async def test_azure_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    class SilentManager:
+        async def ask(self, _: object) -> Any:
+            await asyncio.Event().wait()
+
+    @asynccontextmanager
+    async def manager() -> AsyncIterator[Any]:
+        yield SilentManager()
+
+    monkeypatch.setattr(exporter.cli.deployment, "open_manager", manager)
+    monkeypatch.setattr(exporter.cli.deployment, "DEPLOYMENT_SECONDS", 0.01)
+    examination = Examination()
+
+    assert await examine_deployment(examination, GROUP, SUBSCRIPTION) is None
+    assert [check.code for check in examination.checks] == [Code.AZURE_UNREACHABLE]
