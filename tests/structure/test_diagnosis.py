@@ -2,6 +2,10 @@
 
 import re
 
+from exporter.domain.deployment import NETWORK
+from exporter.domain.resources import Resource
+from exporter.steps.deployment import Deployment, Place
+from exporter.steps.deployment_checks import checks_of
 from exporter.steps.doctor import Code
 from exporter.steps.messages import Queue
 from exporter.steps.probe_questions import QUESTIONS
@@ -17,6 +21,25 @@ def test_every_code_is_documented() -> None:
 def test_every_queue_is_among_the_checks() -> None:
     spans = set(re.findall(r"`([^`\n]+)`", text_of(PAGE)))
     assert {f"queue {queue}" for queue in Queue} <= spans
+
+
+def test_every_check_of_a_deployment_is_documented() -> None:
+    spans = set(re.findall(r"`([^`\n]+)`", text_of(PAGE)))
+    general = {
+        r"[a-z-]+ role .+": "<part> role <role>",
+        r"[a-z-]+ further roles": "<part> further roles",
+        r"[a-z-]+ diagnostics": "<part> diagnostics",
+        r"alert-.+": "alert-<name>",
+        r"network-.+": "network-<part>",
+    }
+    kept = {part.tag: [Resource(id=f"/subscriptions/{part.tag}", name="x", type="x")] for part in NETWORK}
+    names = {planned.name for planned in checks_of(Deployment(Place("x", "x"), kept))}
+    for pattern, form in general.items():
+        assert any(re.fullmatch(pattern, name) for name in names)
+        names = {
+            form if re.fullmatch(pattern, name) and name != "event-topic role" else name for name in names
+        }
+    assert {"deployment", *names} - spans == set()
 
 
 def test_the_table_of_questions_is_that_of_the_probe() -> None:
