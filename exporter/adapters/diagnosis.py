@@ -253,11 +253,10 @@ class StorageInstruments:
 
     async def has_dead_letters(self) -> bool:
         """Whether events that could not be delivered lie in the container for them, which may be absent."""
-        async with _doing(LIST_BLOBS, self._state, f"container {DEAD_LETTERS}"):
+        container = self._storage.accounts[0].blobs.get_container_client(DEAD_LETTERS)
+        async with _doing(LIST_BLOBS, self._state, _place(container)):
             try:
-                async for _ in (
-                    self._storage.accounts[0].blobs.get_container_client(DEAD_LETTERS).list_blobs()
-                ):
+                async for _ in container.list_blobs(results_per_page=1):
                     return True
             except ResourceNotFoundError:
                 return False

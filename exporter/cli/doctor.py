@@ -20,7 +20,7 @@ from exporter.cli.deployment import examine_deployment, resource_group, subscrip
 from exporter.cli.running import ExitCode, JsonOption, run
 from exporter.cli.wording import moment
 from exporter.domain.configuration import Connection, Export
-from exporter.errors import ConfigurationError, NewerVersionError
+from exporter.errors import ConfigurationError, ExporterError, NewerVersionError
 from exporter.settings import Settings, completed_by, given_settings, secret_setting
 from exporter.steps.deployment import Deployment, remedies_of, settings_of
 from exporter.steps.doctor import Check, Code, Doctor, Examination, Instruments, TroubleError
@@ -169,7 +169,7 @@ async def _read_secret(connection: Connection, app: "App") -> str:
     except TimeoutError:
         problem = f"the vault did not give secret '{name}' within {SECRET_SECONDS:.0f} s"
         raise TroubleError(Code.SECRET_UNREADABLE, problem, _secret_remedy(name, app.settings)) from None
-    except ConfigurationError as error:
+    except ExporterError as error:
         raise TroubleError(Code.SECRET_UNREADABLE, str(error), _secret_remedy(name, app.settings)) from None
     if app.settings.vault_url is None:
         return f"secret '{name}' is in the settings of this shell (the app has settings of its own)"

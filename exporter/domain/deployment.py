@@ -231,8 +231,10 @@ FUNCTIONS: Final = frozenset(
         "on_chunk_poisoned",
         "on_settlement_poisoned",
         "on_receipt_poisoned",
+        "health",
     }
 )
+EVENT_SUBSCRIPTION: Final = "segment-dropped"
 BLOB_FUNCTION: Final = "on_segment_dropped"
 """The function that the event subscription leads to."""
 

@@ -20,6 +20,7 @@ from exporter.domain.deployment import (
     DIAGNOSED,
     ENDPOINTS,
     ENVIRONMENT_TAG,
+    EVENT_SUBSCRIPTION,
     EVENT_TOPIC,
     HEALTH_PATH,
     LANDING,
@@ -240,6 +241,18 @@ class Place:
         named = f" --environment {shlex.quote(self.environment)}" if self.environment else ""
         return f"`azd {command}{named}`"
 
+    def provision(self) -> str:
+        """Deploys the first phase anew.
+
+        By itself azd leaves out a deployment whose template has not changed since the last one, whatever has
+        become of the resources (github.com/Azure/azure-dev, cli/azd/docs/provision-state.md).
+        """
+        return self.azd("provision --no-state")
+
+    def second_phase(self) -> str:
+        """Deploys the second phase anew: topic, subscription and their alerts."""
+        return self.azd("hooks run postdeploy")
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -265,8 +278,8 @@ class Deployment:
         found = self.all_of(part)
         if not found:
             problem = f"no resource in {self.place.group} has the tag {PART_TAG}={part.tag} ({part.type})"
-            phase = "hooks run postdeploy" if part in SECOND_PHASE else "provision"
-            raise TroubleError(Code.NOT_DEPLOYED, problem, self.place.azd(phase))
+            mend = self.place.second_phase() if part in SECOND_PHASE else self.place.provision()
+            raise TroubleError(Code.NOT_DEPLOYED, problem, mend)
         if len(found) > 1:
             names = ", ".join(f"'{shown(resource.name)}'" for resource in found)
             arguments = ("--operation", "delete", "--tags", f"{PART_TAG}={part.tag}")
@@ -287,7 +300,7 @@ class Deployment:
         answer = self._answer(resource, ask.aspect)
         if answer is None:
             problem = f"'{shown(resource.name)}' has no {ask.aspect}"
-            raise TroubleError(Code.NOT_DEPLOYED, problem, self.place.azd("provision"))
+            raise TroubleError(Code.NOT_DEPLOYED, problem, self.place.provision())
         return validated(kind, answer, self.place)
 
     def many(self, kind: type[Kind], part: Part, ask: Ask) -> list[Kind]:
@@ -371,7 +384,7 @@ async def find_deployment(
         problem = f"group '{group}' holds no resource with the tag {PART_TAG}" + (
             f" of environment '{name}'" if name else ""
         )
-        raise TroubleError(Code.NOT_DEPLOYED, problem, place.azd("provision"))
+        raise TroubleError(Code.NOT_DEPLOYED, problem, place.provision())
     return Deployment(place, parts)
 
 
@@ -400,8 +413,14 @@ async def ask_about(manager: ResourceManager, deployment: Deployment) -> None:
 
 async def _address(manager: ResourceManager, deployment: Deployment) -> Any:
     """Where the topic's event subscription sends to."""
-    subscriptions = deployment.many(EventSubscription, EVENT_TOPIC, SUBSCRIPTIONS)
-    return await manager.ask(ADDRESS.of(subscriptions[0].id, EVENT_TOPIC)) if subscriptions else None
+    subscription = subscription_of(deployment)
+    return await manager.ask(ADDRESS.of(subscription.id, EVENT_TOPIC)) if subscription else None
+
+
+def subscription_of(deployment: Deployment) -> EventSubscription | None:
+    """The topic's subscription for the app, if it is there: a topic may have others. Raises TroubleError."""
+    found = deployment.many(EventSubscription, EVENT_TOPIC, SUBSCRIPTIONS)
+    return next((each for each in found if each.name == EVENT_SUBSCRIPTION), None)
 
 
 async def _health(manager: ResourceManager, deployment: Deployment) -> int | None:
@@ -452,6 +471,6 @@ def remedies_of(deployment: Deployment) -> DeployedApp:
     return DeployedApp(
         start=place.az("functionapp start", "--name", app),
         restart=place.az("functionapp restart", "--name", app),
-        announce=place.azd("hooks run postdeploy"),
+        announce=place.second_phase(),
         empty_dead_letters=f"{delete}, once `events` is well",
     )

@@ -1,7 +1,7 @@
 """The checks of a deployment: from what Azure has answered to well, wrong with one remedy, or skipped.
 
 Nothing here asks anybody. A check with one fault names the command for it; one with more faults names
-`azd provision`, which puts all of them right.
+`azd provision --no-state`, which puts all of them right.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,6 +21,7 @@ from exporter.domain.deployment import (
     DIAGNOSED,
     ENDPOINTS,
     EVENT_ALERTS,
+    EVENT_SUBSCRIPTION,
     EVENT_TOPIC,
     FUNCTIONS,
     HEALTH_PATH,
@@ -54,7 +55,6 @@ from exporter.domain.resources import (
     BlobService,
     Container,
     DiagnosticSetting,
-    EventSubscription,
     EventTopic,
     FullUrl,
     Insights,
@@ -179,7 +179,7 @@ def _judge(faults: list[Fault], deployment: Deployment, well: str) -> str:
     if not faults:
         return well
     remedies = {remedy for _, remedy in faults}
-    remedy = remedies.pop() if len(remedies) == 1 else deployment.place.azd("provision")
+    remedy = remedies.pop() if len(remedies) == 1 else deployment.place.provision()
     raise TroubleError(Code.DRIFTED, "; ".join(what for what, _ in faults), remedy)
 
 
@@ -198,7 +198,7 @@ def _quoted(resource: Resource) -> str:
 
 def _ready(deployment: Deployment, part: Part) -> str:
     state = deployment.one(Ready, part).properties.provisioning_state
-    _require_success(state, deployment.only(part), deployment.place.azd("provision"))
+    _require_success(state, deployment.only(part), deployment.place.provision())
     return _quoted(deployment.only(part))
 
 
@@ -238,7 +238,7 @@ def _vault_network(deployment: Deployment) -> str:
 def _open_or_closed(deployment: Deployment, public_access: str | None, rules: Network) -> str:
     """A private deployment lets in nobody by the internet; one that is not has no other way in."""
     closed = public_access == "Disabled" or rules.default_action == "Deny"
-    private, provision = is_private(deployment), deployment.place.azd("provision")
+    private, provision = is_private(deployment), deployment.place.provision()
     faults = []
     if private and not closed:
         faults.append(("lets every network in, though the deployment has one of its own", provision))
@@ -257,7 +257,7 @@ def _update_blob_service(deployment: Deployment, part: Part, *arguments: str) ->
 def _soft_delete_on(deployment: Deployment) -> str:
     properties = deployment.one(BlobService, STATE, asked.BLOBS).properties
     blobs, containers = properties.delete_retention_policy, properties.container_delete_retention_policy
-    provision = deployment.place.azd("provision")
+    provision = deployment.place.provision()
     faults = []
     if not blobs.enabled:
         faults.append(("deleted blobs are gone at once", provision))
@@ -291,7 +291,7 @@ def _lifecycle(deployment: Deployment) -> str:
         for rule in rules
         if rule.enabled and (deletion := rule.definition.actions.base_blob.delete) is not None
     }
-    provision = deployment.place.azd("provision")
+    provision = deployment.place.provision()
     faults = [
         (f"no rule '{name}' deletes after {due} days", provision)
         for name, due in LIFECYCLE_DAYS.items()
@@ -348,7 +348,7 @@ def _role(deployment: Deployment, part: Part, role: Role) -> str:
         # By the templates alone: an assignment by hand would stand in their way at the next deployment
         # (learn.microsoft.com/azure/role-based-access-control/troubleshooting, RoleAssignmentExists).
         problem = f"the app's identity does not have this role on {_quoted(deployment.only(part))}"
-        raise TroubleError(Code.ROLE_MISSING, problem, deployment.place.azd("provision"))
+        raise TroubleError(Code.ROLE_MISSING, problem, deployment.place.provision())
     return "the app's identity has it"
 
 
@@ -383,7 +383,7 @@ def _role_id(assignment: RoleAssignment) -> str:
 
 
 def _plan(deployment: Deployment) -> str:
-    plan, provision = deployment.one(AppPlan, PLAN), deployment.place.azd("provision")
+    plan, provision = deployment.one(AppPlan, PLAN), deployment.place.provision()
     _require_success(plan.properties.provisioning_state, deployment.only(PLAN), provision)
     size = plan.sku.name
     faults = [] if size == "FC1" else [(f"is {shown(str(size), 40)}, not Flex Consumption", provision)]
@@ -412,7 +412,7 @@ def _app_transport(deployment: Deployment) -> str:
     if config.ftps_state != "Disabled":
         faults.append(("takes files by FTP", update("--ftps-state", "Disabled")))
     if is_private(deployment) and config.ip_security_restrictions_default_action != "Deny":
-        faults.append(("lets every network in, though not all may", deployment.place.azd("provision")))
+        faults.append(("lets every network in, though not all may", deployment.place.provision()))
     return _judge(faults, deployment, "https only, TLS 1.2, no FTP")
 
 
@@ -451,7 +451,7 @@ def _app_identity(deployment: Deployment) -> str:
 def _app_runtime(deployment: Deployment) -> str:
     config, provision = (
         deployment.one(Site, APP).properties.function_app_config,
-        deployment.place.azd("provision"),
+        deployment.place.provision(),
     )
     faults = []
     if (config.runtime.name, config.runtime.version) != ("python", PYTHON_VERSION):
@@ -465,7 +465,7 @@ def _app_runtime(deployment: Deployment) -> str:
 
 def _app_settings(deployment: Deployment) -> str:
     given = deployment.one(AppSettings, APP, asked.SETTINGS).properties
-    provision = deployment.place.azd("provision")
+    provision = deployment.place.provision()
     name = ("--name", deployment.only(APP).name)
     delete = partial(deployment.place.az, "functionapp config appsettings delete", *name, "--setting-names")
     expected = _expected_settings(deployment)
@@ -506,7 +506,7 @@ def _expected_settings(deployment: Deployment) -> dict[str, str]:
 
 def _app_authentication(deployment: Deployment) -> str:
     properties = deployment.one(AuthSettings, APP, asked.AUTHENTICATION).properties
-    asks, provision = properties.global_validation, deployment.place.azd("provision")
+    asks, provision = properties.global_validation, deployment.place.provision()
     faults = []
     if properties.platform.enabled is not True or asks.require_authentication is not True:
         faults.append(("nobody has to sign in", provision))
@@ -535,23 +535,18 @@ def _app_functions(deployment: Deployment) -> str:
 def _app_health(deployment: Deployment) -> str:
     status = deployment.health_status()
     if status is None:
-        raise TroubleError(Code.NOT_DEPLOYED, "the app has no address", deployment.place.azd("provision"))
+        raise TroubleError(Code.NOT_DEPLOYED, "the app has no address", deployment.place.provision())
     if status not in REFUSED:
         problem = f"{HEALTH_PATH} answers {status} to whoever has not signed in"
-        raise TroubleError(Code.OPEN_TO_ALL, problem, deployment.place.azd("provision"))
+        raise TroubleError(Code.OPEN_TO_ALL, problem, deployment.place.provision())
     return f"{HEALTH_PATH} refuses whoever has not signed in ({status})"
 
 
 # ---- Event Grid
 
 
-def _second_phase(deployment: Deployment) -> str:
-    """What deploys topic, subscription and their alerts, which need the deployed code's key."""
-    return deployment.place.azd("hooks run postdeploy")
-
-
 def _topic(deployment: Deployment) -> str:
-    properties, again = deployment.one(EventTopic, EVENT_TOPIC).properties, _second_phase(deployment)
+    properties, again = deployment.one(EventTopic, EVENT_TOPIC).properties, deployment.place.second_phase()
     topic = deployment.only(EVENT_TOPIC)
     _require_success(properties.provisioning_state, topic, again)
     ours = properties.source.lower() == deployment.id_of(LANDING)
@@ -560,13 +555,11 @@ def _topic(deployment: Deployment) -> str:
 
 
 def _event_subscription(deployment: Deployment) -> str:
-    found, again = (
-        deployment.many(EventSubscription, EVENT_TOPIC, asked.SUBSCRIPTIONS),
-        _second_phase(deployment),
-    )
-    if not found:
-        raise TroubleError(Code.NOT_DEPLOYED, "the topic has no event subscription", again)
-    properties = found[0].properties
+    subscription, again = asked.subscription_of(deployment), deployment.place.second_phase()
+    if subscription is None:
+        problem = f"the topic has no event subscription '{EVENT_SUBSCRIPTION}'"
+        raise TroubleError(Code.NOT_DEPLOYED, problem, again)
+    properties = subscription.properties
     state = properties.provisioning_state
     if state not in {None, "Succeeded"}:
         raise TroubleError(Code.NOT_READY, f"the event subscription is {shown(str(state), 40)}", again)
@@ -583,12 +576,12 @@ def _event_subscription(deployment: Deployment) -> str:
         or ((target.properties.resource_id or "").lower(), target.properties.blob_container_name) != wanted
     ):
         faults.append((f"what can't be delivered does not go to '{DEAD_LETTERS}'", again))
-    return _judge(faults, deployment, f"'{shown(found[0].name)}', with dead letters")
+    return _judge(faults, deployment, f"'{EVENT_SUBSCRIPTION}', with dead letters")
 
 
 def _event_address(deployment: Deployment) -> str:
     address = deployment.one(FullUrl, EVENT_TOPIC, asked.ADDRESS).endpoint_url.get_secret_value()
-    again = _second_phase(deployment)
+    again = deployment.place.second_phase()
     try:
         url = urlsplit(address)
     except ValueError:
@@ -606,7 +599,7 @@ def _topic_role(deployment: Deployment) -> str:
     held = _held_by(principal or "-", deployment.many(RoleAssignment, STATE, asked.DEAD_LETTER_ROLES))
     if BLOB_CONTRIBUTOR.id not in {_role_id(assignment) for assignment in held}:
         problem = f"the topic's identity may not write into '{DEAD_LETTERS}': missing {BLOB_CONTRIBUTOR.name}"
-        raise TroubleError(Code.ROLE_MISSING, problem, _second_phase(deployment))
+        raise TroubleError(Code.ROLE_MISSING, problem, deployment.place.second_phase())
     return f"the topic may write into '{DEAD_LETTERS}'"
 
 
@@ -628,7 +621,7 @@ def _logs_access(deployment: Deployment) -> str:
 def _saved_queries(deployment: Deployment) -> str:
     found = deployment.many(SavedQuery, LOGS, asked.SAVED_QUERIES)
     missing = sorted(QUERIES - {query.id.rpartition("/")[2].lower() for query in found})
-    faults = [(f"'{name}' is not there", deployment.place.azd("provision")) for name in missing]
+    faults = [(f"'{name}' is not there", deployment.place.provision()) for name in missing]
     return _judge(faults, deployment, f"all {len(QUERIES)} are there")
 
 
@@ -641,7 +634,7 @@ def _insights_access(deployment: Deployment) -> str:
     if properties.disable_local_auth is not True:
         faults.append(("takes telemetry by key", update))
     if (properties.workspace_resource_id or "").lower() != deployment.id_of(LOGS):
-        faults.append(("writes into another workspace", deployment.place.azd("provision")))
+        faults.append(("writes into another workspace", deployment.place.provision()))
     return _judge(faults, deployment, "by identity only, into the workspace")
 
 
@@ -649,12 +642,10 @@ def _action_group(deployment: Deployment) -> str:
     properties = deployment.one(ActionGroup, ACTION_GROUP).properties
     reached = [each for each in properties.email_receivers if each.status in {None, "Enabled"}]
     # Both are parameters of the template, and an address is nobody's business here.
-    mend = (
-        deployment.place.azd("env set ALERT_EMAILS ADDRESS") + ", then " + deployment.place.azd("provision")
-    )
+    mend = deployment.place.azd("env set ALERT_EMAILS ADDRESS") + ", then " + deployment.place.provision()
     faults = []
     if not properties.enabled:
-        faults.append(("is off", deployment.place.azd("provision")))
+        faults.append(("is off", deployment.place.provision()))
     if not reached:
         faults.append(("reaches nobody", mend))
     return _judge(faults, deployment, f"reaches {len(reached)} by e-mail")
@@ -672,7 +663,7 @@ def _log_alert(deployment: Deployment, part: Part) -> str:
         if properties.enabled is not True:
             faults.append((f"{_quoted(resource)} is off", update("--disabled", "false")))
         if deployment.id_of(ACTION_GROUP) not in groups:
-            faults.append((f"{_quoted(resource)} reaches nobody", deployment.place.azd("provision")))
+            faults.append((f"{_quoted(resource)} reaches nobody", deployment.place.provision()))
     return _judge(faults, deployment, "on" if found else "not asked for: no drops are expected by the hour")
 
 
@@ -686,7 +677,7 @@ def _metric_alert(deployment: Deployment, part: Part) -> str:
         )
         faults.append(("is off", update))
     if deployment.id_of(ACTION_GROUP) not in groups:
-        faults.append(("reaches nobody", _second_phase(deployment)))
+        faults.append(("reaches nobody", deployment.place.second_phase()))
     return _judge(faults, deployment, "on")
 
 
@@ -696,7 +687,7 @@ def _workbook(deployment: Deployment) -> str:
 
 
 def _diagnostics(deployment: Deployment, part: Part) -> str:
-    mend = _second_phase(deployment) if part is EVENT_TOPIC else deployment.place.azd("provision")
+    mend = deployment.place.second_phase() if part is EVENT_TOPIC else deployment.place.provision()
     faults = []
     for child in DIAGNOSED[part]:
         found = deployment.many(DiagnosticSetting, part, diagnostics_of(child))
@@ -715,7 +706,7 @@ def _reaches(setting: DiagnosticSetting, workspace: str) -> bool:
 
 
 def _network(deployment: Deployment, part: Part) -> str:
-    found, provision = deployment.all_of(part), deployment.place.azd("provision")
+    found, provision = deployment.all_of(part), deployment.place.provision()
     if part.count is not None and len(found) < part.count:
         problem = f"{len(found)} of {part.count} are there ({part.type})"
         raise TroubleError(Code.NOT_DEPLOYED, problem, provision)
@@ -729,7 +720,7 @@ def _network(deployment: Deployment, part: Part) -> str:
 
 def _require_connection(deployment: Deployment, endpoint: Resource) -> None:
     """Raises TroubleError unless a private endpoint is let in and can be found by its name."""
-    provision = deployment.place.azd("provision")
+    provision = deployment.place.provision()
     for link in deployment.about(endpoint, PrivateEndpoint).properties.private_link_service_connections:
         status = link.properties.private_link_service_connection_state.status
         if status != "Approved":

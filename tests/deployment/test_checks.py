@@ -44,7 +44,7 @@ from tests.deployment.arm import (
 )
 
 IN_GROUP = f"--resource-group {GROUP} --subscription {SUBSCRIPTION}`"
-PROVISION = f"`azd provision --environment {ENVIRONMENT}`"
+PROVISION = f"`azd provision --no-state --environment {ENVIRONMENT}`"
 SECOND = f"`azd hooks run postdeploy --environment {ENVIRONMENT}`"
 Defect = Callable[[Arm], Any]
 
@@ -574,6 +574,15 @@ async def test_no_entra_application_yet_is_a_remark() -> None:
     assert "nobody can sign in yet" in found["app authentication"].detail
 
 
+async def test_a_topic_may_have_subscriptions_of_others() -> None:
+    arm = a_deployment()
+    subscriptions = arm.of(EVENT_TOPIC, SUBSCRIPTIONS)
+    other = {**subscriptions[0], "id": f"{id_of(EVENT_TOPIC)}/eventSubscriptions/other", "name": "other"}
+    subscriptions.insert(0, other)
+
+    assert wrong(await examined(arm)) == {}
+
+
 async def test_two_resources_of_one_part_are_named() -> None:
     arm = a_deployment()
     arm.add(VAULT, number=2)
@@ -657,4 +666,4 @@ async def test_names_from_azure_are_quoted_in_commands() -> None:
 
     found = await examined(arm)
 
-    assert found["workbook"].remedy == "`azd provision --environment 'prod; rm -rf /'`"
+    assert found["workbook"].remedy == "`azd provision --no-state --environment 'prod; rm -rf /'`"

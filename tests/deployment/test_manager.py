@@ -241,7 +241,7 @@ async def test_a_group_without_parts_is_no_deployment() -> None:
         await find_deployment(Arm(), SUBSCRIPTION, GROUP, "prod")
 
     assert trouble.value.code == Code.NOT_DEPLOYED
-    assert trouble.value.remedy == "`azd provision --environment prod`"
+    assert trouble.value.remedy == "`azd provision --no-state --environment prod`"
 
 
 async def test_one_of_two_environments_has_to_be_named() -> None:

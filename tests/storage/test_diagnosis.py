@@ -13,7 +13,7 @@ from azure.storage.queue.aio import QueueClient, QueueServiceClient
 from exporter.adapters.clock import SystemClock, SystemRandomness
 from exporter.adapters.diagnosis import StorageInstruments
 from exporter.adapters.signs import HEARTBEAT, BlobSignsOfLife
-from exporter.adapters.storage import open_storage
+from exporter.adapters.storage import open_account, open_storage
 from exporter.domain.drop import Ignored, recognise
 from exporter.settings import StorageAccount
 from exporter.steps.doctor import Code, TroubleError
@@ -147,6 +147,24 @@ async def test_queues_are_counted_and_no_message_is_taken(ground: Ground, azurit
         await poison.create_queue()
         await poison.send_message(text)
         assert await instruments.count_poisoned(Queue.CHUNKS) == 1
+
+
+async def test_dead_letters_are_seen_and_their_container_may_be_absent(
+    ground: Ground, azurite: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"dead-letters-{uuid.uuid4().hex}"
+    monkeypatch.setattr("exporter.adapters.diagnosis.DEAD_LETTERS", name)
+    account = StorageAccount(connection_string=azurite)
+    async with open_account(account, impatient=True) as clients:
+        storage = replace(ground.storage, accounts=(clients,))
+        instruments = StorageInstruments(storage, account, account, SystemRandomness())
+        assert not await instruments.has_dead_letters()
+
+        async with await clients.blobs.create_container(name) as container:
+            assert not await instruments.has_dead_letters()
+            await container.upload_blob("exporter-events/event.json", b"{}")
+            assert await instruments.has_dead_letters()
+            await container.delete_container()
 
 
 async def test_a_missing_container_is_named_and_not_created(ground: Ground, azurite: str) -> None:

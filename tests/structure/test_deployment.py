@@ -12,6 +12,7 @@ from exporter.domain.deployment import (
     BLOB_FUNCTION,
     CONTAINERS,
     DIAGNOSED,
+    EVENT_SUBSCRIPTION,
     FUNCTIONS,
     LANDING,
     LIFECYCLE_DAYS,
@@ -158,6 +159,11 @@ def test_open_paths_and_python_are_those_of_the_templates() -> None:
 
     assert set(re.findall(r"'([^']+)'", paths)) == OPEN_PATHS
     assert f"version: '{PYTHON_VERSION}'" in TEMPLATES["app.bicep"]
+
+
+def test_the_event_subscription_is_that_of_the_template() -> None:
+    assert f"name: '{EVENT_SUBSCRIPTION}'" in TEMPLATES["events.bicep"]
+    assert f"var functionName = '{BLOB_FUNCTION}'" in TEMPLATES["events.bicep"]
 
 
 def test_saved_queries_are_those_of_the_template() -> None:
