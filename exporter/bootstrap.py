@@ -31,7 +31,7 @@ from exporter.adapters.suppression import BlobSuppressionStore
 from exporter.adapters.telemetry import LogTelemetry
 from exporter.adapters.watermarks import BlobWatermarkStore
 from exporter.settings import Settings
-from exporter.steps.ports import Ports
+from exporter.steps.ports import Ports, Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,12 @@ class App:
 
 @asynccontextmanager
 async def open_app(
-    settings: Settings, *, impatient: bool = False, creates: bool = True
+    settings: Settings, *, impatient: bool = False, creates: bool = True, sends_telemetry: bool = False
 ) -> AsyncIterator[App]:
     """Everything wired for real; containers and queues that are missing are created if `creates` says so.
 
-    Impatient, it gives a storage that does not answer up after seconds rather than minutes.
+    Impatient, it gives a storage that does not answer up after seconds rather than minutes. Telemetry is sent
+    by the app only: a command passes its trace on and leaves the rest to the app.
     """
     clock, randomness = SystemClock(), SystemRandomness()
     async with AsyncExitStack() as stack:
@@ -61,12 +62,14 @@ async def open_app(
         session = await stack.enter_async_context(open_session())
         documents = Documents(storage.state, clock, randomness)
         secrets = SecretReader(await _open_vault(settings, stack), settings.local_secrets, clock)
+        owner = randomness.token()
+        telemetry = _open_telemetry(settings, owner, stack) if sends_telemetry else LogTelemetry()
         yield App(
             Ports(
-                owner=randomness.token(),
+                owner=owner,
                 clock=clock,
                 randomness=randomness,
-                telemetry=LogTelemetry(),
+                telemetry=telemetry,
                 registry=BlobRegistry(documents),
                 drops=BlobDropStore(storage.landing, storage.blocking_landing, documents),
                 runs=BlobRunStore(documents),
@@ -91,6 +94,17 @@ async def open_app(
             storage,
             secrets,
         )
+
+
+def _open_telemetry(settings: Settings, owner: str, stack: AsyncExitStack) -> Telemetry:
+    """Where events, spans and metrics go: to the log alone where no Application Insights is named."""
+    if settings.insights is None:
+        return LogTelemetry()
+    from exporter.adapters.insights import open_insights
+
+    telemetry = open_insights(settings.insights, settings.trace_percentage, owner)
+    stack.callback(telemetry.close)
+    return telemetry
 
 
 async def _open_vault(settings: Settings, stack: AsyncExitStack) -> SecretClient | None:
@@ -120,6 +134,11 @@ class AppOfProcess:
         async with self._opening:
             if self._app is None:
                 self._app = await self._stack.enter_async_context(
-                    open_app(settings, impatient=self.impatient, creates=not self.impatient)
+                    open_app(
+                        settings,
+                        impatient=self.impatient,
+                        creates=not self.impatient,
+                        sends_telemetry=True,
+                    )
                 )
             return self._app

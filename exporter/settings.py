@@ -27,6 +27,7 @@ SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
         "EXPORTER_HOST_PATTERNS": "Hosts that a connection may name: *.api-us1.com,…; empty: the defaults.",
         "EXPORTER_LOCAL_HOSTS": "Loopback addresses that may stand in for ActiveCampaign: 127.0.0.1:PORT,…",
         "EXPORTER_DROP_RETENTION_DAYS": "Days that old drops stay in the landing container; never: for ever.",
+        "EXPORTER_TRACE_PERCENTAGE": "Percentage of traces that is recorded, 0 to 100; failures always are.",
         "EXPORTER_DEBUG": "1: show the traceback of an error on the command line.",
     }
 )
@@ -42,11 +43,23 @@ SECRET_PREFIX: Final = "EXPORTER_SECRET_"  # noqa: S105 - the name of a setting
 PLATFORM_SETTINGS: Final = ("AzureWebJobsStorage", "FUNCTIONS_WORKER_RUNTIME")
 """What the Functions host itself reads; the app doesn't."""
 
+INSIGHTS_SETTING: Final = "APPLICATIONINSIGHTS_CONNECTION_STRING"
+TELEMETRY_SETTINGS: Final = (
+    INSIGHTS_SETTING,
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "PYTHON_ENABLE_OPENTELEMETRY",
+)
+"""Of the platform: where telemetry goes, as whom, and that the worker leaves sending it to the app."""
+
+_TRACE_PERCENTAGE: Final = "EXPORTER_TRACE_PERCENTAGE"
 _DROP_DAYS: Final = "EXPORTER_DROP_RETENTION_DAYS"
 _KEY_VAULT_REFERENCE: Final = "@Microsoft.KeyVault("
 _STORAGE_URI: Final = re.compile(r"https://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[a-z0-9-]+)?/?", re.ASCII)
 _LOCAL_STORAGE_URI: Final = re.compile(r"https?://127\.0\.0\.1:[0-9]{1,5}/[a-z0-9-]+/?", re.ASCII)
 _VAULT_URL: Final = re.compile(r"https://[a-z0-9.-]+(?::[0-9]{1,5})?/?", re.ASCII | re.IGNORECASE)
+_INGESTION: Final = re.compile(
+    r"https://[a-z0-9.-]+(?::[0-9]{1,5})?/?|http://127\.0\.0\.1:[0-9]{1,5}/?", re.ASCII | re.IGNORECASE
+)
 _CLIENT_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _SECRET_SUFFIX: Final = re.compile(r"[A-Z0-9_]{1,127}", re.ASCII)
 _HEADER_TEXT: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
@@ -112,6 +125,10 @@ class Settings:
     debug: bool = False
     drop_retention: timedelta | None = timedelta(days=DROP_DAYS)
     """How long drops that are no longer needed stay; None: until somebody else deletes them."""
+    insights: str | None = field(default=None, repr=False)
+    """The connection string of the Application Insights that takes the app's telemetry; None: nobody does."""
+    trace_percentage: float = 100.0
+    """Spans of so many percent of the traces are recorded, and all that failed."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -134,6 +151,8 @@ class Settings:
             landing_connection_name="EXPORTER_LANDING" if landing else "EXPORTER_STORAGE",
             debug=reader.text("EXPORTER_DEBUG") == "1",
             drop_retention=reader.drop_retention(),
+            insights=reader.insights(environ.get(INSIGHTS_SETTING, "").strip()),
+            trace_percentage=reader.trace_percentage(),
         )
         if reader.problems:
             raise ConfigurationError("\n".join(reader.problems))
@@ -261,6 +280,31 @@ class _Reader:
             self._refuse(_DROP_DAYS, f"should be days from 1 to 9999, or never (default {DROP_DAYS})")
             return None
         return timedelta(days=int(days))
+
+    def insights(self, connection_string: str) -> str | None:
+        """The connection string of Application Insights, or None."""
+        if not connection_string:
+            return None
+        pairs = [part.partition("=") for part in connection_string.rstrip(";").split(";")]
+        parts = {key.strip().lower(): value for key, _, value in pairs}
+        endpoint = parts.get("ingestionendpoint", "")
+        if not _CLIENT_ID.fullmatch(parts.get("instrumentationkey", "")) or not _INGESTION.fullmatch(
+            endpoint
+        ):
+            self._refuse(
+                INSIGHTS_SETTING,
+                "should be the connection string of an Application Insights resource "
+                "(InstrumentationKey=…;IngestionEndpoint=https://…)",
+            )
+        return connection_string
+
+    def trace_percentage(self) -> float:
+        """The part of the traces that is recorded."""
+        text = self.text(_TRACE_PERCENTAGE) or "100"
+        if not re.fullmatch(r"[0-9]{1,3}(?:\.[0-9]{1,3})?", text) or float(text) > 100:
+            self._refuse(_TRACE_PERCENTAGE, "should be a number from 0 to 100 (default 100)")
+            return 100.0
+        return float(text)
 
     def host_policy(self) -> HostPolicy:
         """The hosts that connections may name."""

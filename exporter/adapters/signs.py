@@ -48,14 +48,16 @@ class BlobSignsOfLife:
         self._clock = clock
         self._last_minute = -1
 
-    async def beat(self) -> None:
-        """Say that the timer fires; at most once in a minute of the clock."""
+    async def beat(self) -> bool:
+        """Say that the timer fires; at most once in a minute of the clock. True where it was written."""
         now = self._clock.now()
         minute = int(now.timestamp()) // _SECONDS_BETWEEN_BEATS
-        if minute != self._last_minute:
-            content = orjson.dumps({"schema": SCHEMA, "at": now.isoformat()})
-            await self._state.upload_blob(HEARTBEAT, content, overwrite=True)
-            self._last_minute = minute
+        if minute == self._last_minute:
+            return False
+        content = orjson.dumps({"schema": SCHEMA, "at": now.isoformat()})
+        await self._state.upload_blob(HEARTBEAT, content, overwrite=True)
+        self._last_minute = minute
+        return True
 
     async def acknowledge(self, token: str) -> None:
         """Say that the test drop with this token was announced."""

@@ -229,6 +229,13 @@ def reserve_bulk(
     return replace(budget, bulk=(*budget.bulk, slots)), slots
 
 
+def used_share(budget: AccountBudget, pace: Pace, slots: Slots) -> float:
+    """Which part of the account's bulk requests is reserved in the window that ends with these slots."""
+    begins_after = slots.end - pace.window_seconds
+    times = [t for reserved in budget.bulk for t in reserved.times() if begins_after < t <= slots.end]
+    return min(1.0, len(times) / pace.bulk_count)
+
+
 def confirm_slots(
     budget: AccountBudget, pace: Pace, now: float, slots: Slots, *, lead_seconds: float = 0.0
 ) -> tuple[AccountBudget, Slots | None]:

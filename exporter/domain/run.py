@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict
 from exporter.domain.configuration import Connection, Export
 from exporter.domain.drop import Source, drop_version
 from exporter.domain.pause import Pause, Pauses
+from exporter.domain.trace import Traceparent
 
-SCHEMA: Final = 2
-"""2: a run may be abandoned."""
+SCHEMA: Final = 3
+"""2: a run may be abandoned. 3: it may name its trace."""
 SHORT_ID_DIGITS: Final = 12
 
 
@@ -125,6 +126,11 @@ class Run(_Document):
     ordered_at: datetime
     first: int | None = None
     """Send only so many contacts, the first valid ones of the drop, to look at them; None sends all."""
+    trace: Traceparent | None = None
+    """Under this place stands all that is done for the run, also what is put anew after an interruption.
+
+    None for a run that an earlier version of the app has ordered.
+    """
 
     state: RunState = RunState.QUEUED
     started_at: datetime | None = None
@@ -140,6 +146,8 @@ class Run(_Document):
     """Nothing is sent until somebody resumes the run; what was accepted is settled meanwhile."""
     redriven_at: datetime | None = None
     """When a run that had ended was put on its way again: tries are counted anew from here."""
+    counted: Counts | None = None
+    """What the metrics took from the run when it ended before that."""
     waiting_for: str | None = None
     waiting_since: datetime | None = None
     next_try_at: datetime | None = None
@@ -200,6 +208,7 @@ def new_run(
     ordered_at: datetime,
     *,
     first: int | None = None,
+    trace: str | None = None,
 ) -> Run:
     """A run of a drop, with the configuration as it is now."""
     return Run(
@@ -211,6 +220,7 @@ def new_run(
         connection=connection,
         ordered_at=ordered_at,
         first=first,
+        trace=trace,
     )
 
 

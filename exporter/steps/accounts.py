@@ -8,7 +8,7 @@ from exporter.domain.budget import AccountBudget, Pace, Slots
 from exporter.domain.configuration import Connection
 from exporter.domain.hosts import account_key
 from exporter.domain.verdict import Verdict
-from exporter.steps.events import Event
+from exporter.steps.events import Event, Metric
 from exporter.steps.ports import Ports
 
 DEFAULT_THROTTLE_SECONDS = 60.0
@@ -51,7 +51,10 @@ class Account:
             )
             return budget
 
-        await self._update(change)
+        budget = await self._update(change)
+        if reserved is not None:
+            share = rules.used_share(budget, self.pace, reserved)
+            self.ports.telemetry.measure(Metric.BUDGET_USED, round(share, 3), account=self.name)
         return reserved
 
     async def confirm(self, slots: Slots, lead_seconds: float = 0.0) -> Slots | None:

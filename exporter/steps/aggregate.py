@@ -11,6 +11,7 @@ import orjson
 
 from exporter.domain.chunk import Chunk
 from exporter.domain.facts import positions_of, whole
+from exporter.domain.hosts import account_key
 from exporter.domain.progress import BodyProgress, Refusal, RunProgress, fold
 from exporter.domain.reject import Reject, RejectReason
 from exporter.domain.run import (
@@ -25,7 +26,7 @@ from exporter.domain.run import (
 )
 from exporter.errors import StopRunError
 from exporter.steps.deliver import chunk_claim
-from exporter.steps.events import Event
+from exporter.steps.events import Event, Metric
 from exporter.steps.messages import Queue, ReceiptsMessage
 from exporter.steps.ports import Ports
 from exporter.steps.run_progress import read_progress
@@ -39,6 +40,7 @@ async def aggregate(message: ReceiptsMessage, ports: Ports) -> None:
     run = await ports.runs.load(message.run_id)
     if run is None or run.state.final:
         return
+    ports.telemetry.about(export_id=run.export_id)
     record = await ports.plans.record(run.run_id)
     if record is None:
         if run.plan_epoch is not None and run.stopped is None:
@@ -127,17 +129,29 @@ async def _complete(run: Run, record: PlanRecord | None, progress: RunProgress, 
 
     run = await ports.runs.update(run.run_id, change)
     if won and run.report is not None:
-        counts = run.report.counts
-        ports.telemetry.event(
-            Event.RUN_COMPLETED,
-            run_id=run.run_id,
-            export_id=run.export_id,
-            state=run.state.value,
-            rows=counts.rows,
-            delivered=counts.delivered,
-            rejected=counts.rejected,
-            refused=counts.refused,
-            undelivered=counts.undelivered,
+        _tell(run, run.report, (completed_at - run.ordered_at).total_seconds(), ports)
+
+
+def _tell(run: Run, report: RunReport, seconds: float, ports: Ports) -> None:
+    """Tell how a run has ended, and count its contacts; those counted before a redrive only once."""
+    ports.telemetry.event(
+        Event.RUN_COMPLETED,
+        run_id=run.run_id,
+        export_id=run.export_id,
+        state=report.state.value,
+        code=report.error.code if report.error else None,
+        seconds=round(seconds, 1),
+        **report.counts.model_dump(),
+    )
+    if run.connection is None:
+        return
+    counts, counted = report.counts, run.counted or Counts()
+    for metric, count in (
+        (Metric.CONTACTS_DELIVERED, counts.delivered - counted.delivered),
+        (Metric.CONTACTS_REJECTED, counts.rejected - counted.rejected),
+    ):
+        ports.telemetry.measure(
+            metric, max(0, count), account=account_key(run.connection.host), export_id=run.export_id
         )
 
 

@@ -137,6 +137,7 @@ async def redrive_run(run_id: str, ports: Ports) -> Run:
                 "state": RunState.DELIVERING,
                 "connection": connection,
                 "redriven_at": now,
+                "counted": current.report.counts if current.report else None,
                 "stopped": None,
                 "abandoned": False,
                 "pause": None,
@@ -151,7 +152,7 @@ async def redrive_run(run_id: str, ports: Ports) -> Run:
 
     run = await ports.runs.reopen(run_id, change)
     ports.telemetry.event(Event.RUN_REDRIVEN, run_id=run_id, export_id=run.export_id)
-    await ports.queue.send(Queue.CHUNKS, ChunkMessage(run_id=run_id, chunk=first_chunk))
+    await ports.queue.send(Queue.CHUNKS, ChunkMessage(run_id=run_id, trace=run.trace, chunk=first_chunk))
     return run
 
 
@@ -260,6 +261,7 @@ async def _put_all_on_their_way(wanted: Callable[[Run], bool], ports: Ports) -> 
 async def _put_on_its_way(run: Run, ports: Ports) -> None:
     """Put the message that a run goes on with; a doubled one finds its work done or claimed."""
     if run.plan_epoch is None and run.stopped is None:
-        await ports.queue.send(Queue.PLANS, PlanMessage(run_id=run.run_id))
+        await ports.queue.send(Queue.PLANS, PlanMessage(run_id=run.run_id, trace=run.trace))
     elif run.sendable:
-        await ports.queue.send(Queue.CHUNKS, ChunkMessage(run_id=run.run_id, chunk=0))
+        message = ChunkMessage(run_id=run.run_id, trace=run.trace, chunk=0)
+        await ports.queue.send(Queue.CHUNKS, message)

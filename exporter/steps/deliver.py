@@ -16,12 +16,12 @@ from exporter.domain.progress import Item, RunProgress
 from exporter.domain.run import PlanRecord, Run, RunState
 from exporter.errors import ConfigurationError, RefusedConnectionError, RetryLaterError, StopRunError
 from exporter.steps.accounts import Account, open_account
-from exporter.steps.events import Event
+from exporter.steps.events import Event, Metric
 from exporter.steps.lot import MAX_WITHOUT_RECEIPT, Lot, LotItem, Part
 from exporter.steps.messages import ChunkMessage, Queue, ReceiptsMessage, ReservedSlots
 from exporter.steps.ports import Claim, Destination, Ports
 from exporter.steps.preflight import resolve_mapping
-from exporter.steps.refusals import pause_refused, present_connection
+from exporter.steps.refusals import note_unreadable, pause_refused, present_connection
 from exporter.steps.run_progress import read_progress
 from exporter.steps.stop import give_way, note_waiting, stop_run
 
@@ -91,6 +91,7 @@ async def deliver(message: ChunkMessage, ports: Ports) -> None:
     record = await ports.plans.record(run.run_id)
     if record is None:
         return
+    ports.telemetry.about(export_id=run.export_id)
     account = await open_account(connection, ports)
     slots = message.slots.to_slots() if message.slots else None
     if not await _may_send(run, ports):  # whoever resumes the run puts its message anew
@@ -108,6 +109,8 @@ async def deliver(message: ChunkMessage, ports: Ports) -> None:
     except StopRunError as error:
         await stop_run(run.run_id, error, ports)
     except (ConfigurationError, RetryLaterError) as error:  # the key, or the account, is not to be had now
+        if isinstance(error, ConfigurationError):
+            note_unreadable(connection, error, ports)
         await note_waiting(run.run_id, str(error), ports, retry_seconds=KEY_SECONDS)
         await ports.queue.send(Queue.CHUNKS, message, delay_seconds=KEY_SECONDS)
 
@@ -213,13 +216,19 @@ class _Delivery:
             return await self.account.confirm(slots, lead_seconds)
         if slots is not None:
             await self.account.return_slots(slots)
-        return await self.account.reserve_bulk(
+        reserved = await self.account.reserve_bulk(
             count=min(len(work.items), LOT_BODIES),
             token=_token(self.run.run_id, work),
             single=work.single,
             lead_seconds=lead_seconds,
             ran_late=ran_late,
         )
+        if reserved is not None:
+            wait_seconds = max(0.0, reserved.start - self.account.now())
+            self.ports.telemetry.measure(
+                Metric.SLOT_WAIT, wait_seconds, account=self.account.name, export_id=self.run.export_id
+            )
+        return reserved
 
     async def _send_claimed(self, work: Work, slots: Slots, claim: Claim) -> Lot | None:
         """Send one lot and give the claim back; None when the run was stopped, or is another's, meanwhile.
@@ -336,7 +345,7 @@ class _Delivery:
             await note_waiting(self.run.run_id, reason, self.ports)
         await self.ports.queue.send(
             Queue.CHUNKS,
-            ChunkMessage(run_id=self.run.run_id, chunk=chunk, slots=ReservedSlots.of(slots)),
+            self._message(chunk, slots),
             delay_seconds=max(0.0, wait - EARLY_SECONDS),
         )
         self.ports.telemetry.event(
@@ -345,9 +354,7 @@ class _Delivery:
 
     async def _come_back(self, chunk: int) -> None:
         """Somebody else works on the chunk; look again a little later."""
-        await self.ports.queue.send(
-            Queue.CHUNKS, ChunkMessage(run_id=self.run.run_id, chunk=chunk), delay_seconds=HELD_SECONDS
-        )
+        await self.ports.queue.send(Queue.CHUNKS, self._message(chunk), delay_seconds=HELD_SECONDS)
         self.ports.telemetry.event(
             Event.CHUNK_DEFERRED, run_id=self.run.run_id, chunk=chunk, seconds=HELD_SECONDS, why="claimed"
         )
@@ -357,7 +364,7 @@ class _Delivery:
         if pause is not None:
             await self.ports.queue.send(
                 Queue.CHUNKS,
-                ChunkMessage(run_id=self.run.run_id, chunk=pause.chunk),
+                self._message(pause.chunk),
                 delay_seconds=max(0.0, pause.until - self.account.now()),
             )
             return
@@ -365,7 +372,13 @@ class _Delivery:
             self.run.run_id,
             lambda run: run.model_copy(update=_ALL_SENT) if run.state is RunState.DELIVERING else run,
         )
-        await self.ports.queue.send(Queue.RECEIPTS, ReceiptsMessage(run_id=self.run.run_id))
+        message = ReceiptsMessage(run_id=self.run.run_id, trace=self.run.trace)
+        await self.ports.queue.send(Queue.RECEIPTS, message)
+
+    def _message(self, chunk: int, slots: Slots | None = None) -> ChunkMessage:
+        """The message that goes on with a chunk, with the slots that it is to be sent in."""
+        reserved = ReservedSlots.of(slots) if slots else None
+        return ChunkMessage(run_id=self.run.run_id, trace=self.run.trace, chunk=chunk, slots=reserved)
 
 
 def _check_not_refused_outright(progress: RunProgress) -> None:

@@ -4,15 +4,24 @@ The platform gives a message five tries, half a minute apart. That is meant for 
 or with us; an outage of storage, or a deployment that is half done, takes as long as it takes.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 from exporter.errors import NewerVersionError, RetryLaterError
-from exporter.steps.events import Event
+from exporter.steps.events import Event, SpanName
 from exporter.steps.messages import KINDS, Message, Queue, parse_message
 from exporter.steps.ports import Ports
 
 PUT_BACK_SECONDS = 30.0
+_SPANS: Final[Mapping[Queue, SpanName]] = MappingProxyType(
+    {
+        Queue.PLANS: SpanName.PLAN,
+        Queue.CHUNKS: SpanName.CHUNK,
+        Queue.SETTLEMENTS: SpanName.SETTLE,
+        Queue.RECEIPTS: SpanName.REPORT,
+    }
+)
 
 
 async def handle(
@@ -25,7 +34,8 @@ async def handle(
         await _put_back(queue, text.decode(), None, error, ports)
         return
     try:
-        await work(message, ports)
+        with ports.telemetry.span(_SPANS[queue], message.trace, **message.ids()):
+            await work(message, ports)
     except Exception as error:
         if not _passes_by_itself(error, ports):
             raise

@@ -343,6 +343,6 @@ class Lot:
         if started:
             await self.ports.queue.send(
                 Queue.SETTLEMENTS,
-                SettlementMessage(run_id=self.run.run_id, turn=self.run.settle_turn),
+                SettlementMessage(run_id=self.run.run_id, trace=self.run.trace, turn=self.run.settle_turn),
                 delay_seconds=delay,
             )

@@ -9,10 +9,12 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exporter.domain.budget import Slots
+from exporter.domain.trace import Traceparent
 from exporter.errors import ExporterError, NewerVersionError
 
 MAX_MESSAGE_BYTES: Final = 512
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+"""2: a message may name its trace. Messages of 1 are read; an instance that knows only 1 puts these back."""
 
 
 class Queue(StrEnum):
@@ -36,8 +38,14 @@ class Message(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    schema_number: Literal[1] = Field(default=1, alias="schema")
+    schema_number: Literal[1, 2] = Field(default=SCHEMA, alias="schema")
     run_id: RunId
+    trace: Traceparent | None = None
+    """The place under which the work on it belongs: the run's own."""
+
+    def ids(self) -> dict[str, str | int]:
+        """What the message is about."""
+        return self.model_dump(include={"run_id", "chunk", "turn"})
 
     def to_text(self) -> str:
         """The text that is put on the queue."""

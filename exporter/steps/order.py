@@ -4,7 +4,7 @@ from exporter.domain.configuration import Connection, Export
 from exporter.domain.drop import recognise
 from exporter.domain.run import Run, new_run
 from exporter.errors import ConfigurationError
-from exporter.steps.events import Event
+from exporter.steps.events import Event, SpanName
 from exporter.steps.landing import newest_drop, sources_of
 from exporter.steps.messages import PlanMessage, Queue
 from exporter.steps.open_runs import open_runs_beside
@@ -32,17 +32,24 @@ async def order_runs(
             f"export '{export.id}' has no segment {segment!r} (known: {', '.join(export.segments)})"
         )
     cause = f"{REQUEST_CAUSE}:{ports.randomness.token()}"
-    runs = [await _new_run(export, connection, name, cause, first, ports) for name in segments]
-    await _check_nothing_in_the_way(runs, ports)
-    for run in runs:
-        await ports.runs.create(run)
-        await ports.queue.send(Queue.PLANS, PlanMessage(run_id=run.run_id))
-        ports.telemetry.event(Event.RUN_ORDERED, run_id=run.run_id, export_id=run.export_id)
+    with ports.telemetry.span(SpanName.ORDER, export_id=export.id) as trace:
+        runs = [await _new_run(export, connection, name, cause, first, trace, ports) for name in segments]
+        await _check_nothing_in_the_way(runs, ports)
+        for run in runs:
+            await ports.runs.create(run)
+            await ports.queue.send(Queue.PLANS, PlanMessage(run_id=run.run_id, trace=trace))
+            ports.telemetry.event(Event.RUN_ORDERED, run_id=run.run_id, export_id=run.export_id)
     return runs
 
 
 async def _new_run(
-    export: Export, connection: Connection, segment: str, cause: str, first: int | None, ports: Ports
+    export: Export,
+    connection: Connection,
+    segment: str,
+    cause: str,
+    first: int | None,
+    trace: str,
+    ports: Ports,
 ) -> Run:
     """The run of a segment's newest drop."""
     newest = await newest_drop(segment, ports)
@@ -52,7 +59,7 @@ async def _new_run(
             f"no complete drop of segment {segment!r} lies in the landing container: "
             f"`exporter drop FILE --segment {segment}` puts one there"
         )
-    return new_run(export, connection, segment, sources, cause, ports.clock.now(), first=first)
+    return new_run(export, connection, segment, sources, cause, ports.clock.now(), first=first, trace=trace)
 
 
 async def _check_nothing_in_the_way(runs: list[Run], ports: Ports) -> None:

@@ -40,6 +40,7 @@ async def plan(message: PlanMessage, ports: Ports, *, gate: asyncio.Lock) -> Non
     run = await ports.runs.load(message.run_id)
     if run is None or run.state.final:
         return
+    ports.telemetry.about(export_id=run.export_id)
     if _is_past_planning(run):
         await _put_on_its_way(run, ports)
         return
@@ -297,8 +298,7 @@ def judge_rejects(rows: int, rejected: int, reasons: dict[str, int], tolerated_p
 async def _put_on_its_way(run: Run, ports: Ports, *, delay_seconds: float = 0.0) -> None:
     """Queue what follows a plan; repeating it is harmless."""
     if run.sendable and run.state is RunState.DELIVERING:
-        await ports.queue.send(
-            Queue.CHUNKS, ChunkMessage(run_id=run.run_id, chunk=0), delay_seconds=delay_seconds
-        )
+        first = ChunkMessage(run_id=run.run_id, trace=run.trace, chunk=0)
+        await ports.queue.send(Queue.CHUNKS, first, delay_seconds=delay_seconds)
     else:
-        await ports.queue.send(Queue.RECEIPTS, ReceiptsMessage(run_id=run.run_id))
+        await ports.queue.send(Queue.RECEIPTS, ReceiptsMessage(run_id=run.run_id, trace=run.trace))

@@ -1,7 +1,7 @@
 """What the steps need from outside; `exporter.adapters` holds what is real, tests what is pretended."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -18,7 +18,7 @@ from exporter.domain.run import PlanRecord, Run
 from exporter.domain.suppression import Suppressed
 from exporter.domain.verdict import BatchStatus, Verdict
 from exporter.domain.watermark import Watermark
-from exporter.steps.events import Event
+from exporter.steps.events import Event, Metric, SpanName
 from exporter.steps.messages import Message, Queue
 
 Document = TypeVar("Document")
@@ -66,10 +66,25 @@ class Randomness(Protocol):
 
 
 class Telemetry(Protocol):
-    """Where events go."""
+    """Where events, spans and metrics go."""
 
     def event(self, event: Event, **fields: str | float | None) -> None:
         """Record that something happened; fields are ids, numbers and reasons, never people."""
+
+    def span(
+        self, name: SpanName, parent: str | None = None, **ids: str | int | None
+    ) -> AbstractContextManager[str]:
+        """Record how long something takes, and whether it fails; gives its place as a traceparent.
+
+        `parent` is the traceparent that it belongs under; without one it opens a trace. Of an exception that
+        leaves it the type is kept, never the text.
+        """
+
+    def about(self, **ids: str | int | None) -> None:
+        """Add ids to the span that is open, if there is one."""
+
+    def measure(self, metric: Metric, value: float, *, account: str, export_id: str | None = None) -> None:
+        """Add a value to a metric."""
 
 
 class Registry(Protocol):
@@ -370,8 +385,8 @@ class RetentionLog(Protocol):
 class SignsOfLife(Protocol):
     """What the running app leaves behind, so that it, and `exporter doctor`, can tell that it runs."""
 
-    async def beat(self) -> None:
-        """Say that the timer fires; written at most once a minute."""
+    async def beat(self) -> bool:
+        """Say that the timer fires; written at most once a minute. True where it was written."""
 
     async def acknowledge(self, token: str) -> None:
         """Say that the test drop with this token was announced."""

@@ -12,6 +12,7 @@ from exporter.errors import ConfigurationError, RetryLaterError, StopRunError
 from exporter.steps.account_reader import AccountReader, object_of, read_fields
 from exporter.steps.accounts import open_account
 from exporter.steps.ports import Ports
+from exporter.steps.refusals import note_unreadable
 
 CHECK_SECONDS = 20.0
 
@@ -60,6 +61,7 @@ async def resolve_mapping(
             await list_name(reader, export.list_id)
             fields = await read_fields(reader) if export.mapping.fields else []
     except ConfigurationError as error:
+        note_unreadable(connection, error, ports)
         raise StopRunError("key_unreadable", str(error)) from error
     targets, problems = resolve_fields(export.mapping.fields, fields)
     if problems:

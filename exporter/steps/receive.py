@@ -14,7 +14,7 @@ from exporter.domain.run import (
     run_id_for,
 )
 from exporter.domain.testdrop import token_in
-from exporter.steps.events import Event
+from exporter.steps.events import Event, SpanName
 from exporter.steps.landing import sources_of
 from exporter.steps.messages import PlanMessage, Queue
 from exporter.steps.ports import Ports, StoredExport
@@ -44,7 +44,8 @@ async def receive(blob: str, ports: Ports, *, announced: bool = True) -> DropRec
         if announced:
             ports.telemetry.event(Event.DROP_REPEATED, drop=version, run_count=len(known.run_ids))
         return known
-    return await _take_up(meaning.segment, version, sources, ports)
+    with ports.telemetry.span(SpanName.DROP, drop=version) as trace:
+        return await _take_up(meaning.segment, version, sources, trace, ports, announced=announced)
 
 
 async def _acknowledge(blob: str, ports: Ports) -> None:
@@ -54,7 +55,9 @@ async def _acknowledge(blob: str, ports: Ports) -> None:
         await ports.signs.acknowledge(token)
 
 
-async def _take_up(segment: str, version: str, sources: tuple[Source, ...], ports: Ports) -> DropRecord:
+async def _take_up(
+    segment: str, version: str, sources: tuple[Source, ...], trace: str, ports: Ports, *, announced: bool
+) -> DropRecord:
     """Order the runs, then record the drop: a crash in between repeats the same orders."""
     exports = await ports.registry.exports()
     wanting = [stored for stored in exports.values() if segment in stored.value.segments]
@@ -67,14 +70,16 @@ async def _take_up(segment: str, version: str, sources: tuple[Source, ...], port
         for stored in ready:
             export = stored.value
             connection = connections[export.connection].value
-            runs.append(new_run(export, connection, segment, sources, DROP_CAUSE, ports.clock.now()))
+            now = ports.clock.now()
+            runs.append(new_run(export, connection, segment, sources, DROP_CAUSE, now, trace=trace))
     else:
         why = _why_nobody(segment, wanting, exports)
         runs.append(_run_over(RunState.SKIPPED, why, segment, version, sources, ports))
     for run in runs:
-        await ports.runs.create(run)
+        created = await ports.runs.create(run)
         if run.state is RunState.QUEUED:
-            await ports.queue.send(Queue.PLANS, PlanMessage(run_id=run.run_id))
+            ordered = run if created else await ports.runs.load(run.run_id) or run
+            await ports.queue.send(Queue.PLANS, PlanMessage(run_id=run.run_id, trace=ordered.trace))
             ports.telemetry.event(Event.RUN_ORDERED, run_id=run.run_id, export_id=run.export_id, drop=version)
         else:
             ports.telemetry.event(Event.RUN_SKIPPED, run_id=run.run_id, drop=version)
@@ -86,7 +91,7 @@ async def _take_up(segment: str, version: str, sources: tuple[Source, ...], port
         run_ids=tuple(run.run_id for run in runs),
     )
     await ports.drops.record(record)
-    ports.telemetry.event(Event.DROP_RECORDED, drop=version, run_count=len(runs))
+    ports.telemetry.event(Event.DROP_RECORDED, drop=version, run_count=len(runs), announced=announced)
     return record
 
 

@@ -23,11 +23,11 @@ from exporter.domain.verdict import BatchState, BatchStatus, Verdict, VerdictKin
 from exporter.errors import ConfigurationError, RefusedConnectionError, RetryLaterError, StopRunError
 from exporter.steps.account_reader import AccountReader
 from exporter.steps.accounts import Account, open_account
-from exporter.steps.events import Event
+from exporter.steps.events import Event, Metric
 from exporter.steps.messages import ChunkMessage, Queue, ReceiptsMessage, SettlementMessage
 from exporter.steps.ports import Destination, Ports
 from exporter.steps.preflight import list_name
-from exporter.steps.refusals import LIST_CODES, pause_refused, present_connection
+from exporter.steps.refusals import LIST_CODES, note_unreadable, pause_refused, present_connection
 from exporter.steps.run_progress import read_progress
 from exporter.steps.stop import note_waiting, stop_run
 
@@ -66,6 +66,7 @@ async def settle(message: SettlementMessage, ports: Ports) -> None:
     run = await _take_turn(message, ports)
     if run is None:
         return
+    ports.telemetry.about(export_id=run.export_id)
     number = run.settle_turn - 1
     try:
         await _settle_in_turn(run, number, ports)
@@ -101,6 +102,7 @@ async def _ask(turn: "_Turn", batches: list[OpenBatch]) -> float:
             delay = await turn.ask(batches, destination)
             refusal_met = await turn.check_connection(destination)
     except ConfigurationError as error:  # the key can't be read just now
+        note_unreadable(turn.connection, error, turn.ports)
         turn.waiting_for = str(error)
         turn.give_up_old(batches)
         return PATIENCE_SECONDS
@@ -172,6 +174,8 @@ class _Turn:
     waiting_for: str | None = None
     _outcomes: list[Outcome] = field(default_factory=list)
     _samples: list[float] = field(default_factory=list)
+    _took_seconds: dict[str, float] = field(default_factory=dict)
+    """From the acceptance of a batch to its end, by the batch's id."""
     _asked: int = 0
     _throttled: int = 0
     _left_out_late: bool = False
@@ -405,6 +409,7 @@ class _Turn:
             self._samples.append(0.9 * min(age, usual))
 
     def _end(self, batch: OpenBatch, end: BatchEnd, failed: Mask = 0) -> None:
+        self._took_seconds[batch.batch_id] = max(0.0, self.account.now() - batch.accepted_at)
         self._outcomes.append(
             Outcome(batch.chunk, batch.body, batch.batch_id, end, self.account.now(), failed)
         )
@@ -462,6 +467,7 @@ class _Turn:
             await self.ports.facts.write(self.run.run_id, name, facts)
         if self._outcomes:
             await self.account.note_service(tuple(self._samples))
+            self._measure()
         self.ports.telemetry.event(
             Event.SETTLEMENT_TURNED,
             run_id=self.run.run_id,
@@ -471,6 +477,17 @@ class _Turn:
             final=len(self._outcomes),
         )
 
+    def _measure(self) -> None:
+        """Measure the batches that came to an end in ActiveCampaign; others were only given up."""
+        for outcome in self._outcomes:
+            if outcome.end in _ENDS.values():
+                self.ports.telemetry.measure(
+                    Metric.SETTLE_TIME,
+                    self._took_seconds[outcome.batch_id],
+                    account=self.account.name,
+                    export_id=self.run.export_id,
+                )
+
     async def go_on(self, progress: RunProgress, delay_seconds: float) -> None:
         """Send again what failed there, and put the message that must follow."""
         run_id = self.run.run_id
@@ -478,9 +495,10 @@ class _Turn:
         if run.sendable:
             again = {outcome.chunk for outcome in self._outcomes if outcome.end is not BatchEnd.COMPLETED}
             for chunk in sorted(again & set(progress.chunks_to_send())):
-                await self.ports.queue.send(Queue.CHUNKS, ChunkMessage(run_id=run_id, chunk=chunk))
+                message = ChunkMessage(run_id=run_id, trace=run.trace, chunk=chunk)
+                await self.ports.queue.send(Queue.CHUNKS, message)
         if not progress.open_batches() and (run.stopped or not progress.chunks_to_send()):
-            await self.ports.queue.send(Queue.RECEIPTS, ReceiptsMessage(run_id=run_id))
+            await self.ports.queue.send(Queue.RECEIPTS, ReceiptsMessage(run_id=run_id, trace=run.trace))
             return
         if not progress.open_batches():
             quiet_seconds = self.account.now() - progress.last_fact_at
@@ -500,6 +518,6 @@ class _Turn:
         )
         await self.ports.queue.send(
             Queue.SETTLEMENTS,
-            SettlementMessage(run_id=run_id, turn=self.number + 1),
+            SettlementMessage(run_id=run_id, trace=run.trace, turn=self.number + 1),
             delay_seconds=max(0.0, delay_seconds),
         )

@@ -36,10 +36,10 @@ async def stop_run(run_id: str, error: StopRunError, ports: Ports) -> bool:
             }
         )
 
-    await ports.runs.update(run_id, change)
+    run = await ports.runs.update(run_id, change)
     if was_going_on:
         ports.telemetry.event(Event.RUN_STOPPED, run_id=run_id, code=error.code)
-    await ports.queue.send(Queue.RECEIPTS, ReceiptsMessage(run_id=run_id))
+    await ports.queue.send(Queue.RECEIPTS, ReceiptsMessage(run_id=run_id, trace=run.trace))
     return was_going_on
 
 

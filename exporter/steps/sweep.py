@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from exporter.domain.run import Run
 from exporter.steps.accounts import open_account
 from exporter.steps.deliver import chunk_claim
-from exporter.steps.events import Event
+from exporter.steps.events import Event, SpanName
 from exporter.steps.landing import newest_drop
 from exporter.steps.messages import (
     ChunkMessage,
@@ -34,13 +34,22 @@ OLDEST_DROP = timedelta(hours=48)
 
 async def sweep(ports: Ports) -> None:
     """Look at every open run and at the newest drop of every segment."""
-    await ports.signs.beat()
+    with ports.telemetry.span(SpanName.SWEEP):
+        await _look_after_everything(ports)
+
+
+async def _look_after_everything(ports: Ports) -> None:
+    is_first_in_minute = await ports.signs.beat()
     pauses = await ports.pauses.load()
     if await lift_refusals(pauses, ports):
         pauses = await ports.pauses.load()
+    open_count = 0
     async for run in ports.runs.open():
+        open_count += 1
         with _apart(ports, run_id=run.run_id):
             await _look_after(run, ports, paused=run.held_by(pauses) is not None)
+    if is_first_in_minute:
+        ports.telemetry.event(Event.APP_ALIVE, open_runs=open_count)
     for blob in await _unannounced(ports):
         with _apart(ports):
             await receive(blob, ports, announced=False)
@@ -67,7 +76,10 @@ async def _look_after(run: Run, ports: Ports, *, paused: bool) -> None:
         return
     if _overdue(run.next_check_at, ports):
         await _restart(
-            run, Queue.SETTLEMENTS, SettlementMessage(run_id=run.run_id, turn=run.settle_turn), ports
+            run,
+            Queue.SETTLEMENTS,
+            SettlementMessage(run_id=run.run_id, trace=run.trace, turn=run.settle_turn),
+            ports,
         )
     await _look_after_chunks(run, ports, paused=paused)
 
@@ -75,7 +87,7 @@ async def _look_after(run: Run, ports: Ports, *, paused: bool) -> None:
 async def _look_after_plan(run: Run, ports: Ports) -> None:
     due = run.next_try_at or run.ordered_at
     if _overdue(due, ports) and await ports.claims.free(f"{run.run_id}/plan"):
-        await _restart(run, Queue.PLANS, PlanMessage(run_id=run.run_id), ports)
+        await _restart(run, Queue.PLANS, PlanMessage(run_id=run.run_id, trace=run.trace), ports)
 
 
 async def _look_after_chunks(run: Run, ports: Ports, *, paused: bool) -> None:
@@ -83,7 +95,7 @@ async def _look_after_chunks(run: Run, ports: Ports, *, paused: bool) -> None:
     record = await ports.plans.record(run.run_id)
     if record is None or run.connection is None:
         if _overdue(run.started_at, ports):
-            await _restart(run, Queue.RECEIPTS, ReceiptsMessage(run_id=run.run_id), ports)
+            await _restart(run, Queue.RECEIPTS, ReceiptsMessage(run_id=run.run_id, trace=run.trace), ports)
         return
     progress = await read_progress(run, record, ports)
     chunks = progress.chunks_to_send() if run.sendable else []
@@ -91,7 +103,7 @@ async def _look_after_chunks(run: Run, ports: Ports, *, paused: bool) -> None:
         return
     if progress.open_batches() and run.next_check_at is None:
         turn = (await ports.runs.update(run.run_id, _with_a_turn)).settle_turn
-        message = SettlementMessage(run_id=run.run_id, turn=turn)
+        message = SettlementMessage(run_id=run.run_id, trace=run.trace, turn=turn)
         await _restart(run, Queue.SETTLEMENTS, message, ports)
     if chunks and not paused:
         now = ports.clock.now().timestamp()
@@ -99,9 +111,10 @@ async def _look_after_chunks(run: Run, ports: Ports, *, paused: bool) -> None:
         waiting = any(slots.token.startswith(run.run_id) and slots.end > now for slots in budget.bulk)
         held = budget.hold_until > now
         if not waiting and not held and await ports.claims.free(chunk_claim(run.run_id, chunks[0])):
-            await _restart(run, Queue.CHUNKS, ChunkMessage(run_id=run.run_id, chunk=chunks[0]), ports)
+            next_chunk = ChunkMessage(run_id=run.run_id, trace=run.trace, chunk=chunks[0])
+            await _restart(run, Queue.CHUNKS, next_chunk, ports)
     elif not chunks and not progress.open_batches():
-        await _restart(run, Queue.RECEIPTS, ReceiptsMessage(run_id=run.run_id), ports)
+        await _restart(run, Queue.RECEIPTS, ReceiptsMessage(run_id=run.run_id, trace=run.trace), ports)
 
 
 def _with_a_turn(run: Run) -> Run:

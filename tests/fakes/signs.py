@@ -15,8 +15,9 @@ class FakeSigns:
     error: Exception | None = None
     """Raised instead of an answer."""
 
-    async def beat(self) -> None:
+    async def beat(self) -> bool:
         self.beat_count += 1
+        return True
 
     async def acknowledge(self, token: str) -> None:
         self.tokens.append(token)

@@ -10,7 +10,7 @@ from exporter.domain.run import RunState
 from exporter.steps.control import redrive_run
 from exporter.steps.events import Event
 from exporter.steps.handle import handle
-from exporter.steps.messages import PlanMessage, Queue
+from exporter.steps.messages import SCHEMA, PlanMessage, Queue
 from exporter.steps.poison import bury, bury_drop
 from exporter.steps.ports import Ports
 from tests.builders import a_connection, addresses, an_export
@@ -148,7 +148,7 @@ async def test_an_outage_of_storage_poisons_nothing(monkeypatch: pytest.MonkeyPa
 
 async def test_a_message_of_a_newer_version_waits_for_an_instance_that_knows_it() -> None:
     world, _ = await a_world()
-    text = orjson.dumps({"schema": 2, "run_id": "0" * 32, "chunk": 1, "more": True})
+    text = orjson.dumps({"schema": SCHEMA + 1, "run_id": "0" * 32, "chunk": 1, "more": True})
 
     async def nobody(message: object, ports: Ports) -> None:
         raise AssertionError(message)

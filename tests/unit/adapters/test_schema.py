@@ -33,3 +33,17 @@ def test_an_older_document_is_written_under_the_present_number() -> None:
 def test_what_is_no_document_is_not_taken_for_a_newer_one(data: bytes) -> None:
     with pytest.raises(ValidationError):
         from_bytes(Run, data)
+
+
+def test_a_run_of_a_version_that_knew_no_traces_is_read() -> None:
+    content = orjson.loads(to_bytes(a_run()))
+    before = {key: value for key, value in content.items() if key not in {"trace", "counted"}}
+
+    assert from_bytes(Run, orjson.dumps({**before, "schema_number": 2})) == a_run()
+
+
+def test_a_run_names_a_trace_or_none() -> None:
+    content = orjson.loads(to_bytes(a_run()))
+
+    with pytest.raises(ValidationError):
+        from_bytes(Run, orjson.dumps({**content, "trace": "ann@example.org"}))

@@ -1,11 +1,12 @@
 """Messages are small, exact, and tell nothing when they are not understood."""
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import Field
 
 from exporter.domain.budget import Slots
 from exporter.errors import NewerVersionError
@@ -24,16 +25,19 @@ from exporter.steps.messages import (
 )
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
+TRACE = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 LONGEST_TOKEN = f"{RUN_ID}:204082:single"
 """Of the last chunk of the largest drop that may be planned."""
 
 MESSAGES = [
     PlanMessage(run_id=RUN_ID),
+    PlanMessage(run_id=RUN_ID, trace=TRACE),
     ReceiptsMessage(run_id=RUN_ID),
     SettlementMessage(run_id=RUN_ID, turn=1),
     ChunkMessage(run_id=RUN_ID, chunk=0),
     ChunkMessage(
         run_id=RUN_ID,
+        trace=TRACE,
         chunk=204_082,
         slots=ReservedSlots(
             start=1_772_366_400.1234567, count=1000, gap=0.35000000000000003, token=LONGEST_TOKEN, single=True
@@ -52,11 +56,11 @@ def test_a_message_has_at_most_512_bytes_and_a_schema_number(message: Message) -
     text = message.to_text()
 
     assert len(text.encode()) <= MAX_MESSAGE_BYTES
-    assert json.loads(text)["schema"] == 1
+    assert json.loads(text)["schema"] == 2
 
 
 def test_the_largest_message_leaves_room() -> None:
-    assert max(len(message.to_text()) for message in MESSAGES) <= 300
+    assert max(len(message.to_text()) for message in MESSAGES) <= 360
 
 
 def test_a_message_that_would_be_too_long_is_not_sent() -> None:
@@ -87,6 +91,11 @@ VALID: dict[str, Any] = {"schema": 1, "run_id": RUN_ID, "chunk": 3}
     "change",
     [
         {"schema": "1"},
+        {"schema": 0},
+        {"trace": RUN_ID},
+        {"trace": TRACE.upper()},
+        {"trace": f"{TRACE}\n"},
+        {"trace": f"{TRACE}-ann@example.org"},
         {"run_id": RUN_ID.upper()},
         {"run_id": f"../{RUN_ID}"},
         {"run_id": f"{RUN_ID}\n"},
@@ -147,7 +156,7 @@ def test_what_is_said_of_a_bad_message_holds_nothing_of_it(content: object) -> N
 
 
 near_messages = st.dictionaries(
-    st.sampled_from(["schema", "run_id", "chunk", "slots", "turn", "canary"]),
+    st.sampled_from(["schema", "run_id", "trace", "chunk", "slots", "turn", "canary"]),
     st.sampled_from([1, 2, RUN_ID, "canary", None, True, 1.5, [], {"canary": 1}, {"start": 1, "count": 2}]),
     max_size=5,
 ).map(json.dumps)
@@ -170,9 +179,32 @@ def test_no_text_raises_anything_but_the_named_error(kind: type[Message], text: 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
 def test_a_message_of_a_newer_version_is_told_from_a_bad_one(message: Message) -> None:
-    newer = json.dumps({**json.loads(message.to_text()), "schema": 2, "more": "of it"})
+    newer = json.dumps({**json.loads(message.to_text()), "schema": 3, "more": "of it"})
     with pytest.raises(NewerVersionError):
         parse_message(type(message), newer.encode())
+
+
+def test_a_message_of_the_first_version_is_read() -> None:
+    message = parse_message(ChunkMessage, json.dumps({"schema": 1, "run_id": RUN_ID, "chunk": 3}))
+
+    assert (message.run_id, message.chunk, message.trace) == (RUN_ID, 3, None)
+
+
+class FirstPlanMessage(Message):
+    """A message as the first version of the app knows it."""
+
+    schema_number: Literal[1] = Field(default=1, alias="schema")  # type: ignore[assignment] # it knew no other
+    trace: None = None
+
+
+@pytest.mark.parametrize("trace", [TRACE, None])
+def test_an_app_of_the_first_version_leaves_a_message_to_newer_ones(
+    trace: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.steps.messages.SCHEMA", 1)
+
+    with pytest.raises(NewerVersionError):
+        parse_message(FirstPlanMessage, PlanMessage(run_id=RUN_ID, trace=trace).to_text())
 
 
 @given(st.binary(max_size=600))

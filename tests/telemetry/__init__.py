@@ -1,0 +1,1 @@
+"""Telemetry as it leaves the process, read by a stand-in for Application Insights."""
