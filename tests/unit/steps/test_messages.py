@@ -193,7 +193,7 @@ def test_a_message_of_the_first_version_is_read() -> None:
 class FirstPlanMessage(Message):
     """A message as the first version of the app knows it."""
 
-    schema_number: Literal[1] = Field(default=1, alias="schema")  # type: ignore[assignment] # it knew no other
+    schema_number: Literal[1] = Field(default=1, alias="schema")
     trace: None = None
 
 
