@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,9 +180,12 @@ def environ_of(connection_string: str, activecampaign_host: str) -> dict[str, st
 
 @contextmanager
 def running_site(
-    folder: Path, *simulator_arguments: str, instances: dict[str, int] | None = None
+    folder: Path,
+    *simulator_arguments: str,
+    instances: dict[str, int] | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Site]:
-    """Start a site in an empty folder, and end all its processes."""
+    """Start a site in an empty folder, and end all its processes; `settings` come beside the usual ones."""
     with ExitStack() as stack:
         simulator = stack.enter_context(running_simulator(*simulator_arguments))
         storage = stack.enter_context(Azurite())
@@ -191,6 +194,7 @@ def running_site(
             "EXPORTER_SECRET_WRONG_KEY": "not-the-key",
             # Only for the tests' patience: the platform's own name for a value of host.json.
             "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.200",
+            **(settings or {}),
         }
         log = stack.enter_context((folder / "host.log").open("wb"))
         stack.callback(search_site, folder, storage.connection_string)
