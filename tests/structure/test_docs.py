@@ -16,8 +16,14 @@ from exporter.domain.configuration_file import load_configuration
 from exporter.domain.hosts import HostPolicy
 from exporter.domain.reject import RejectReason
 from exporter.domain.run import Counts, RunState
-from exporter.settings import IDENTITY_FORMS, PLATFORM_SETTINGS, SECRET_PREFIX, SETTINGS
-from exporter.steps.events import Event
+from exporter.settings import (
+    IDENTITY_FORMS,
+    PLATFORM_SETTINGS,
+    SECRET_PREFIX,
+    SETTINGS,
+    TELEMETRY_SETTINGS,
+)
+from exporter.steps.events import FIELDS, Event, Metric, SpanName
 from exporter.steps.health import Ailment
 from exporter.steps.messages import Queue
 
@@ -98,7 +104,8 @@ def test_the_readme_names_every_command() -> None:
 
 def test_every_setting_is_documented() -> None:
     words = code_words("docs/configuration.md")
-    assert words >= {*SETTINGS, *PLATFORM_SETTINGS, SECRET_PREFIX, *(f"…{form}" for form in IDENTITY_FORMS)}
+    names = {*SETTINGS, *PLATFORM_SETTINGS, *TELEMETRY_SETTINGS, SECRET_PREFIX}
+    assert words >= {*names, *(f"…{form}" for form in IDENTITY_FORMS)}
 
 
 def test_every_key_of_the_configuration_file_is_documented() -> None:
@@ -163,6 +170,16 @@ def test_states_reasons_codes_and_events_are_documented() -> None:
     words = code_words("docs/operations.md")
     names = {*RunState, *RejectReason, *Event, *Ailment, *error_codes()}
     assert {str(name) for name in names} - words == set()
+
+
+def test_metrics_spans_and_fields_are_documented() -> None:
+    words = code_words("docs/operations.md")
+    names = {*Metric, *SpanName, *(field for fields in FIELDS.values() for field in fields)}
+    assert {str(name) for name in names} - words == set()
+
+
+def test_every_event_has_its_list_of_fields() -> None:
+    assert FIELDS.keys() == set(Event)
 
 
 def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:

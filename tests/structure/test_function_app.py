@@ -76,6 +76,10 @@ def test_importing_the_app_loads_no_heavy_library(app: Any) -> None:
     )
 
 
+def test_telemetry_is_loaded_where_somebody_takes_it_alone(app: Any) -> None:
+    assert [name for name in app["modules"] if name.startswith(("opentelemetry", "azure.monitor"))] == []
+
+
 def test_messages_are_sent_and_read_in_the_same_encoding() -> None:
     host = json.loads((ROOT / "host.json").read_text())
 

@@ -8,6 +8,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
+from opentelemetry.context import attach, detach
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from exporter.adapters.insights import InsightsTelemetry, open_insights
 from exporter.domain.trace import trace_id_of
@@ -74,6 +76,29 @@ def test_a_drop_opens_a_trace_of_its_own_also_within_a_sweep(ingestion: Ingestio
     assert span.trace_id == trace_id_of(drop)
     linked = json.loads(span.properties["_MS.links"])
     assert [link["operation_Id"] for link in linked] == [trace_id_of(sweep)]
+
+
+def test_what_the_worker_says_of_an_invocation_is_linked_and_not_followed(
+    ingestion: Ingestion, insights: Open
+) -> None:
+    """The worker attaches the host's trace before it calls a function (azure_functions_runtime/otel.py)."""
+    telemetry = insights(100)
+    with telemetry.span(SpanName.DROP) as drop:
+        pass
+    theirs = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    token = attach(TraceContextTextMapPropagator().extract({"traceparent": theirs, "tracestate": ""}))
+    with telemetry.span(SpanName.PLAN, drop, run_id=RUN):
+        telemetry.event(Event.PLAN_STARTED, run_id=RUN)
+    telemetry.event(Event.MESSAGE_POISONED, queue="plans")
+    detach(token)
+    telemetry.close()
+
+    (plan,), (started,) = ingestion.spans("plan"), ingestion.events("plan.started")
+    assert plan.trace_id == started.trace_id == trace_id_of(drop)
+    linked = json.loads(plan.properties["_MS.links"])
+    assert [link["operation_Id"] for link in linked] == [trace_id_of(theirs)]
+    (poisoned,) = ingestion.events("message.poisoned")
+    assert poisoned.trace_id == trace_id_of(theirs)
 
 
 @pytest.mark.parametrize("parent", [None, "", "nonsense", f"00-{'0' * 32}-{'0' * 16}-01"])

@@ -222,6 +222,65 @@ NAMES = st.sampled_from(
 TEXTS = st.sampled_from([STORAGE, *IDENTITY.values(), "managedidentity", "127.0.0.1:80", "*.x.com", ""])
 
 
+INSIGHTS = (
+    "InstrumentationKey=0f8fad5b-d9cb-469f-a165-70867728950e;"
+    "IngestionEndpoint=https://westeurope-5.in.applicationinsights.azure.com/;"
+    "LiveEndpoint=https://westeurope.livediagnostics.monitor.azure.com/"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        INSIGHTS,
+        f"{INSIGHTS};",
+        INSIGHTS.replace("https://westeurope-5.in.applicationinsights.azure.com/", "http://127.0.0.1:8080"),
+    ],
+)
+def test_telemetry_goes_where_the_platform_says(text: str) -> None:
+    settings = Settings.from_env({"EXPORTER_STORAGE": STORAGE, "APPLICATIONINSIGHTS_CONNECTION_STRING": text})
+
+    assert settings.insights == text
+    assert "0f8fad5b" not in repr(settings)
+
+
+def test_telemetry_goes_nowhere_by_itself_and_then_with_all_traces() -> None:
+    settings = Settings.from_env({"EXPORTER_STORAGE": STORAGE, "APPLICATIONINSIGHTS_CONNECTION_STRING": " "})
+
+    assert (settings.insights, settings.trace_percentage) == (None, 100.0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0f8fad5b-d9cb-469f-a165-70867728950e",
+        "InstrumentationKey=0f8fad5b-d9cb-469f-a165-70867728950e",
+        INSIGHTS.replace("https:", "http:"),
+        INSIGHTS.replace("0f8fad5b", "canary"),
+        "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/insights/)",
+    ],
+)
+def test_what_is_no_application_insights_is_refused(text: str) -> None:
+    (problem,) = problems(EXPORTER_STORAGE=STORAGE, APPLICATIONINSIGHTS_CONNECTION_STRING=text)
+
+    assert problem.startswith("APPLICATIONINSIGHTS_CONNECTION_STRING: should be")
+    assert "canary" not in problem
+
+
+@pytest.mark.parametrize(("text", "percentage"), [("0", 0.0), ("12.5", 12.5), ("100", 100.0), ("", 100.0)])
+def test_a_part_of_the_traces_may_be_recorded(text: str, percentage: float) -> None:
+    settings = Settings.from_env({"EXPORTER_STORAGE": STORAGE, "EXPORTER_TRACE_PERCENTAGE": text})
+
+    assert settings.trace_percentage == percentage
+
+
+@pytest.mark.parametrize("text", ["-1", "101", "100.1", "all", "1e1", "5 %", "nan", "0.12345", "\u0661"])
+def test_what_is_no_percentage_is_refused(text: str) -> None:
+    assert problems(EXPORTER_STORAGE=STORAGE, EXPORTER_TRACE_PERCENTAGE=text) == [
+        "EXPORTER_TRACE_PERCENTAGE: should be a number from 0 to 100 (default 100)"
+    ]
+
+
 def valid_or_refused(environ: dict[str, str]) -> Settings | str:
     """The settings, or why they are refused."""
     try:
