@@ -6,6 +6,7 @@ The shape is that of the track API: envelopes as JSON, in gzip or not, to `/v2.1
 
 import gzip
 import json
+import ssl
 import threading
 import time
 from collections import deque
@@ -94,10 +95,12 @@ class Ingestion:
 
 
 @contextmanager
-def running_ingestion() -> Iterator[Ingestion]:
-    """Start a stand-in on loopback, and end it."""
+def running_ingestion(tls: ssl.SSLContext | None = None) -> Iterator[Ingestion]:
+    """Start a stand-in on loopback, over https where there is a certificate, and end it."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    ingestion = Ingestion(f"http://127.0.0.1:{server.server_address[1]}")
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    ingestion = Ingestion(f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}")
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
