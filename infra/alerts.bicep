@@ -267,7 +267,7 @@ resource missingDrops 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
             query: replace(
               replace(loadTextContent('queries/alerts/missing-drops.kql'), '<exportId>', expected.exportId),
               '<everyHours>',
-              string(expected.everyHours)
+              string(min(expected.everyHours, 48))
             )
             timeAggregation: 'Count'
             operator: 'GreaterThan'

@@ -1,0 +1,1 @@
+"""Whether what an operator sees fits what the app tells: alerts, queries, workbook, runbooks."""
