@@ -1,12 +1,13 @@
 """Bicep's syntax: from text to nodes, by tree-sitter-bicep's grammar and with its slips put right.
 
-In that grammar (1.1.0) a dot or bracket takes in all that stands before it, so that `a == b.c` is `(a == b).c`,
+In that grammar (1.1.0) a dot or bracket takes in all that stands before it: `a == b.c` becomes `(a == b).c`,
 and an escaped dollar sign is in no node. Here `.c` belongs to `b`, and signs bind as the language says.
 learn.microsoft.com/azure/azure-resource-manager/bicep/operators#operator-precedence-and-associativity
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -63,6 +64,7 @@ class Node:
         return self.text if self.literal is None else self.literal
 
 
+@cache
 def parse(text: str) -> Node:
     """The root node of a Bicep file's text."""
     return _node(_PARSER.parse(text.encode()).root_node)

@@ -229,7 +229,7 @@ def _binary(evaluator: Evaluator, node: Node) -> Value:
     right = evaluator.value(right_node)
     if sign in _SHORT_CIRCUITS and (right is _SHORT_CIRCUITS[sign] or isinstance(left, bool)):
         return right
-    if isinstance(left, Unknown) or isinstance(right, Unknown):
+    if isinstance(left, Unknown) or isinstance(right, Unknown) or sign not in _OPERATORS:
         return Unknown(f"{words_of(left)} {sign} {words_of(right)}")
     result: Value = _OPERATORS[sign](left, right)
     return result
