@@ -39,6 +39,7 @@ def names(project: Project) -> Iterator[str]:
         yield from lint.unused_names(template)
         yield from lint.undescribed(template)
         yield from lint.missing_files(template)
+        yield from lint.late_names(template)
     yield from lint.unread_outputs(project.templates)
     used = {
         (template.path.parent / module.source).resolve()
@@ -73,7 +74,7 @@ def tiers(project: Project) -> Iterator[str]:
     files = {path.stem: json.loads(path.read_text()) for path in (project.infra / "tiers").glob("*.json")}
     if set(files) != {"staging", "production"}:
         yield f"infra/tiers: there should be staging and production, not {sorted(files)}"
-    read = {way[0] for _, name, way in reads(project.main) if name == "sizes"}
+    read = {way[0] for _, name, way in reads(project.main.root) if name == "sizes"}
     for tier, sizes in files.items():
         for name in sorted(read - set(sizes)):
             yield f"tiers/{tier}.json: '{name}' is missing"

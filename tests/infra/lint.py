@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.infra.deployment import Deployment
-from tests.infra.template import Module, Parameter, Template, properties_of, read_template
+from tests.infra.syntax import Node
+from tests.infra.template import Module, Parameter, Resource, Template, properties_of, read_template
 from tests.infra.uses import reads, used_names
 from tests.infra.values import Evaluator, Unknown, Value
 
+_KNOWN_BEFORE: Final = frozenset({"id", "name", "type", "apiVersion"})
 _PYTHON_TYPES: Final[dict[str, type]] = {
     "string": str,
     "int": int,
@@ -69,7 +71,7 @@ def module_problems(template: Template) -> Iterator[str]:
         required = {name for name, parameter in used.parameters.items() if parameter.required}
         for name in sorted(required - given):
             yield f"{where}: '{name}' is not given"
-        for line, symbol, way in reads(template):
+        for line, symbol, way in reads(template.root):
             if symbol == module.symbol and way[:1] == ("outputs",) and not {*way[1:2]} <= {*used.outputs}:
                 yield f"{template.path.name}:{line} {module.source} has no output '{way[1]}'"
 
@@ -86,13 +88,34 @@ def _given(module: Module) -> list[str]:
     return [name for name, _ in properties_of(node)] if node else []
 
 
+def late_names(template: Template) -> Iterator[str]:
+    """Names, conditions and loops that hang on what is known once something else is made (BCP120, BCP178)."""
+    declared: list[Module | Resource] = [*template.modules.values(), *template.resources.values()]
+    for one in declared:
+        nodes = [one.body.properties.get("name"), one.body.condition, one.body.items]
+        for way in sorted(way for node in nodes if node for way in _late_ways(template, node)):
+            yield f"{template.path.name}:{one.line} {one.symbol}: {way} is not known before"
+
+
+def _late_ways(template: Template, node: Node) -> set[str]:
+    """What an expression reads of resources and modules that these have only when they are there."""
+    found = {
+        f"{name}.{'.'.join(way)}"
+        for _, name, way in reads(node)
+        if (name in template.resources and way[0] not in _KNOWN_BEFORE) or name in template.modules
+    }
+    for name in used_names(node) & set(template.variables):
+        found |= _late_ways(template, template.variables[name])
+    return found
+
+
 def unread_outputs(templates: list[Template]) -> Iterator[str]:
     """Outputs of modules that no template reads."""
     read: dict[Path, set[str]] = {}
     for template in templates:
         for module in template.modules.values():
             names = read.setdefault((template.path.parent / module.source).resolve(), set())
-            for _, symbol, way in reads(template):
+            for _, symbol, way in reads(template.root):
                 if symbol == module.symbol and way[:1] == ("outputs",):
                     names.update(way[1:2])
     for template in templates:

@@ -116,7 +116,7 @@ FAULTS: Final[dict[str, list[Fault]]] = {
     ],
     "roles.ways": [
         ("roles.bicep", "principalType: 'ServicePrincipal'", "", "has no principalType"),
-        ("events.bicep", "principalType: 'ServicePrincipal'", "principalType: 'User'", "identity"),
+        ("dead-letter-role.bicep", "'ServicePrincipal'", "'User'", "is for an identity"),
         ("roles.bicep", "guid(landing.id, identity", "guid(state.id, identity", "role assignments are"),
     ],
     "roles.scopes": [

@@ -21,7 +21,13 @@ def problems_in(folder: Path) -> list[str]:
     found = [
         problem
         for template in templates
-        for check in (lint.undeclared_names, lint.unused_names, lint.undescribed, lint.missing_files)
+        for check in (
+            lint.undeclared_names,
+            lint.unused_names,
+            lint.undescribed,
+            lint.missing_files,
+            lint.late_names,
+        )
         for problem in check(template)
     ]
     for template in templates:
@@ -71,6 +77,8 @@ FAULTS = [
     ("store.bicep", "name: name\n  loc", "name: nme\n  loc", "nothing is called 'nme'"),
     ("store.bicep", "var role", "var other = 1\nvar role", "'other' is not used"),
     ("store.bicep", "@description('Queues to make.')", "", "'queueNames' has no @description"),
+    ("store.bicep", "guid(same.id", "guid(same.location", "same.location is not known before"),
+    ("main.bicep", "if (second)", "if (first.outputs.name == 'x')", "first.outputs.name is not known before"),
     ("store.bicep", "output uri", "output more string = name\noutput uri", "nobody reads the output 'more'"),
     ("main.bicep", "large.json", "larger.json", "there is no file larger.json"),
     ("main.bicep", "days: 1\n", "", "'days' is not given"),

@@ -36,7 +36,7 @@ def resource_problems(resource: DeployedResource, types: ResourceTypes) -> list[
 
 def read_problems(template: Template, types: ResourceTypes) -> Iterator[str]:
     """Properties of resources that expressions read and that the types do not have."""
-    for line, symbol, way in reads(template):
+    for line, symbol, way in reads(template.root):
         resource = template.resources.get(symbol)
         body = types.body(resource.versioned_type) if resource else None
         if resource is None or body is None:

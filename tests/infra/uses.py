@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tests.infra.syntax import Node
-from tests.infra.template import Template, lambda_names, loop_names
+from tests.infra.template import lambda_names, loop_names
 
 _NAMESPACES: Final = frozenset({"az", "sys"})
 _DECLARATIONS: Final = frozenset(
@@ -37,19 +37,15 @@ def _own_names(node: Node) -> set[str]:
     return set(lambda_names(node)) if node.kind == "lambda_expression" else set()
 
 
-def reads(template: Template) -> Iterator[tuple[int, str, tuple[str, ...]]]:
+def reads(node: Node) -> Iterator[tuple[int, str, tuple[str, ...]]]:
     """Each longest way from a name through its properties: line, name, properties; `[]` is any index."""
-    yield from _reads(template.root)
-
-
-def _reads(node: Node) -> Iterator[tuple[int, str, tuple[str, ...]]]:
     parts = node.parts
     way = _way(node)
     if len(way) > 1:
         yield node.line, way[0], way[1:]
         parts = _indices(node)
     for part in parts:
-        yield from _reads(part)
+        yield from reads(part)
 
 
 def _way(node: Node) -> tuple[str, ...]:
