@@ -6,11 +6,11 @@ from functools import cached_property
 from pathlib import Path
 
 from tests.infra.template import Body, Module, Parameter, Resource, Template, read_template
-from tests.infra.values import Evaluator, Unknown, Value, items_of, member_of, words_of
+from tests.infra.values import Evaluator, Reference, Unknown, Value, items_of, member_of, words_of
 
 
 @dataclass(frozen=True, eq=False)
-class DeployedResource:
+class DeployedResource(Reference):
     """One resource of a deployment; a loop makes several."""
 
     declared: Resource
@@ -80,7 +80,7 @@ class DeployedResource:
 
 
 @dataclass(frozen=True)
-class _Path:
+class _Path(Reference):
     """A place in a resource."""
 
     resource: DeployedResource
@@ -101,7 +101,7 @@ class _Path:
 
 
 @dataclass(frozen=True, eq=False)
-class DeployedModule:
+class DeployedModule(Reference):
     """One use of a module."""
 
     declared: Module

@@ -2,11 +2,12 @@
 
 import json
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, TypeAlias
 
 from tests.infra.functions import FUNCTIONS, SHAPE_ALONE
 from tests.infra.syntax import Node, plain_part
@@ -22,14 +23,15 @@ class Unknown:
     """Whether it is a string that was put together; its words are then what stands between the quotes."""
 
 
-@runtime_checkable
-class Reference(Protocol):
+class Reference(ABC):
     """A resource or module that an expression names."""
 
     @property
+    @abstractmethod
     def words(self) -> str:
         """How it is written in a value that is not known."""
 
+    @abstractmethod
     def member(self, name: str) -> "Value":
         """The value behind a dot."""
 
