@@ -207,11 +207,23 @@ def networks(project: Project) -> Iterator[str]:
             allowed = [member_of(rule, "value") for rule in rules] if isinstance(rules, list) else rules
             if allowed != (["203.0.113.7"] if has_addresses else []):
                 yield f"{name}: {part} lets in {allowed}"
-        if not of_part(deployment, "app").get("properties", "virtualNetworkSubnetId"):
-            yield f"{name}: the app is in no subnet"
+        yield from (f"{name}: {problem}" for problem in _open_app(of_part(deployment, "app")))
         yield from (f"{name}: {problem}" for problem in _unreached(deployment))
     if project.usual.of_type("Microsoft.Network/privateEndpoints"):
         yield "production: there are private endpoints though nobody asked for them"
+
+
+def _open_app(app: DeployedResource) -> Iterator[str]:
+    """Ways to and from a closed app: only Event Grid and the addresses that are named come in."""
+    if not app.get("properties", "virtualNetworkSubnetId"):
+        yield "the app is in no subnet"
+    site = ("properties", "siteConfig")
+    if app.get(*site, "ipSecurityRestrictionsDefaultAction") != "Deny":
+        yield "the app lets in whoever has no rule"
+    rules = app.get(*site, "ipSecurityRestrictions")
+    let_in = {words_of(member_of(rule, "ipAddress")) for rule in rules} if isinstance(rules, list) else set()
+    if "'AzureEventGrid'" not in let_in or not let_in <= {"'AzureEventGrid'", "'203.0.113.7/32'"}:
+        yield f"the app lets in {sorted(let_in)}"
 
 
 def _unreached(deployment: Deployment) -> Iterator[str]:

@@ -162,6 +162,8 @@ FAULTS: Final[dict[str, list[Fault]]] = {
     "security.networks": [
         ("vault.bicep", "'Deny'", "'Allow'", "vault has publicNetworkAccess"),
         ("network/endpoints.bicep", "groupId: 'table'", "groupId: 'file'", "no private endpoint"),
+        ("app.bicep", "restrictInbound ? 'Deny' : 'Allow'", "'Allow'", "lets in whoever has no rule"),
+        ("app.bicep", "ipAddress: 'AzureEventGrid'", "ipAddress: 'Internet'", "the app lets in"),
         ("main.bicep", "network!.outputs.appSubnetId", "''", "the app is in no subnet"),
     ],
     "security.diagnostics": [

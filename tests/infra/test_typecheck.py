@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from tests.infra import lint
 from tests.infra.deployment import deploy
 from tests.infra.resource_types import TYPES, ResourceTypes
 from tests.infra.template import read_template
+from tests.infra.trim_types import trimmed
 from tests.infra.typecheck import read_problems, resource_problems
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -100,3 +102,22 @@ def test_a_planted_fault_is_found(tmp_path: Path, file: str, old: str, new: str,
     path.write_text(text.replace(old, new, 1))
 
     assert any(problem in found for found in problems_in(tmp_path / "infra"))
+
+
+def test_trimming_keeps_a_resource_with_all_that_it_refers_to() -> None:
+    text = {"$type": "StringType"}
+    described = {"type": {"$ref": "#/0"}, "flags": 0, "description": "What it is."}
+    kept = {key: described[key] for key in ("type", "flags")}
+    types: list[dict[str, Any]] = [
+        text,
+        {"$type": "ObjectType", "name": "B", "properties": {}},
+        {"$type": "ObjectType", "name": "A", "properties": {"description": described}},
+        {"$type": "ResourceType", "name": "B@1", "body": {"$ref": "#/1"}},
+        {"$type": "ResourceType", "name": "A@1", "body": {"$ref": "#/2"}},
+    ]
+
+    assert trimmed(types, ["a@1"]) == [
+        text,
+        {"$type": "ObjectType", "name": "A", "properties": {"description": kept}},
+        {"$type": "ResourceType", "name": "A@1", "body": {"$ref": "#/1"}},
+    ]
