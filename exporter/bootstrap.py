@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from azure.identity.aio import DefaultAzureCredential
 from azure.keyvault.secrets.aio import SecretClient
 
 from exporter.adapters.activecampaign.client import AiohttpDestinations, open_session
@@ -15,6 +14,7 @@ from exporter.adapters.clock import SystemClock, SystemRandomness
 from exporter.adapters.documents import Documents
 from exporter.adapters.drops import BlobDropStore
 from exporter.adapters.facts import BlobFactStore
+from exporter.adapters.identity import Identities, open_identities
 from exporter.adapters.pauses import BlobPauseStore
 from exporter.adapters.plans import BlobPlanStore
 from exporter.adapters.poison import BlobPoisonStore
@@ -24,7 +24,7 @@ from exporter.adapters.remains import StorageRemains
 from exporter.adapters.reports import BlobReportStore
 from exporter.adapters.retention import BlobRetentionLog
 from exporter.adapters.runs import BlobRunStore
-from exporter.adapters.secrets import SecretReader
+from exporter.adapters.secrets import SecretReader, open_vault
 from exporter.adapters.signs import BlobSignsOfLife
 from exporter.adapters.storage import Storage, is_outage, open_storage
 from exporter.adapters.suppression import BlobSuppressionStore
@@ -56,12 +56,19 @@ async def open_app(
     """
     clock, randomness = SystemClock(), SystemRandomness()
     async with AsyncExitStack() as stack:
+        identities = await stack.enter_async_context(open_identities())
         storage = await stack.enter_async_context(
-            open_storage(settings.storage, settings.landing, impatient=impatient, creates=creates)
+            open_storage(
+                settings.storage,
+                settings.landing,
+                identities=identities,
+                impatient=impatient,
+                creates=creates,
+            )
         )
         session = await stack.enter_async_context(open_session())
         documents = Documents(storage.state, clock, randomness)
-        secrets = SecretReader(await _open_vault(settings, stack), settings.local_secrets, clock)
+        secrets = SecretReader(await _open_vault(settings, identities, stack), settings.local_secrets, clock)
         owner = randomness.token()
         telemetry = _open_telemetry(settings, owner, stack) if sends_telemetry else LogTelemetry()
         yield App(
@@ -107,14 +114,14 @@ def _open_telemetry(settings: Settings, owner: str, stack: AsyncExitStack) -> Te
     return telemetry
 
 
-async def _open_vault(settings: Settings, stack: AsyncExitStack) -> SecretClient | None:
-    """A client of the vault, or None where local settings hold the keys."""
+async def _open_vault(
+    settings: Settings, identities: Identities, stack: AsyncExitStack
+) -> SecretClient | None:
+    """A client of the vault by the identity of the state, or None where local settings hold the keys."""
     if settings.vault_url is None:
         return None
-    client_id = settings.storage.client_id
-    identity = {"managed_identity_client_id": client_id} if client_id else {}
-    credential = await stack.enter_async_context(DefaultAzureCredential(**identity))
-    return await stack.enter_async_context(SecretClient(settings.vault_url, credential))
+    identity = await identities.get(settings.storage.client_id)
+    return await stack.enter_async_context(open_vault(settings.vault_url, identity.credential))
 
 
 @dataclass(slots=True)

@@ -20,6 +20,10 @@ class NewerVersionError(RetryLaterError):
     """Something was written by a newer version of this app: an instance that runs that version goes on."""
 
 
+class SecretUnavailableError(RetryLaterError):
+    """The vault, or the identity on the way to it, does not answer just now: nobody has refused anything."""
+
+
 class StopRunError(ExporterError):
     """The run can't go on; its text says what to do. `code` is stable, for programs.
 

@@ -14,13 +14,12 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
-from azure.identity import DefaultAzureCredential
-from azure.identity.aio import DefaultAzureCredential as AsyncDefaultAzureCredential
 from azure.storage.blob import BlobServiceClient, ContainerClient
 from azure.storage.blob.aio import BlobServiceClient as AsyncBlobServiceClient
 from azure.storage.blob.aio import ContainerClient as AsyncContainerClient
 from azure.storage.queue.aio import QueueServiceClient
 
+from exporter.adapters.identity import Identities, is_without_token, open_identities
 from exporter.settings import StorageAccount
 from exporter.steps.messages import Queue
 
@@ -73,8 +72,11 @@ def is_outage(error: BaseException) -> bool:
     """Whether an error, which the SDK's own tries did not outlast, says that storage does not serve just now.
 
     503 and 500 are storage's words for slow down and come back
-    (learn.microsoft.com/rest/api/storageservices/blob-service-error-codes).
+    (learn.microsoft.com/rest/api/storageservices/blob-service-error-codes). Without a token nobody has asked
+    it at all: the identity endpoint is down, or the app has no identity yet.
     """
+    if is_without_token(error):
+        return True
     if isinstance(error, HttpResponseError) and not isinstance(error, IncompleteReadError):
         status = error.status_code or 0
         return status in {408, 429} or status >= _FIRST_SERVER_ERROR
@@ -82,8 +84,10 @@ def is_outage(error: BaseException) -> bool:
 
 
 @asynccontextmanager
-async def open_account(account: StorageAccount, *, impatient: bool = False) -> AsyncIterator[Account]:
-    """Clients of an account. With identity, DefaultAzureCredential finds the app's or the developer's.
+async def open_account(
+    account: StorageAccount, *, identities: Identities | None = None, impatient: bool = False
+) -> AsyncIterator[Account]:
+    """Clients of an account, by its key or by one of the process's identities (by default its own).
 
     Impatient clients give an account that does not answer up after seconds rather than minutes.
     """
@@ -97,13 +101,13 @@ async def open_account(account: StorageAccount, *, impatient: bool = False) -> A
                 QueueServiceClient.from_connection_string(text, **options),
             )
         else:
-            identity = {"managed_identity_client_id": account.client_id} if account.client_id else {}
-            credential = await stack.enter_async_context(AsyncDefaultAzureCredential(**identity))
-            blocking_credential = stack.enter_context(DefaultAzureCredential(**identity))
+            if identities is None:
+                identities = await stack.enter_async_context(open_identities())
+            identity = await identities.get(account.client_id)
             clients = Account(
-                AsyncBlobServiceClient(account.blob_uri or "", credential, **options),
-                BlobServiceClient(account.blob_uri or "", blocking_credential, **options),
-                QueueServiceClient(account.queue_uri or "", credential, **options),
+                AsyncBlobServiceClient(account.blob_uri or "", identity.credential, **options),
+                BlobServiceClient(account.blob_uri or "", identity.blocking, **options),
+                QueueServiceClient(account.queue_uri or "", identity.credential, **options),
             )
         await stack.enter_async_context(clients.blobs)
         stack.enter_context(clients.blocking_blobs)
@@ -113,15 +117,26 @@ async def open_account(account: StorageAccount, *, impatient: bool = False) -> A
 
 @asynccontextmanager
 async def open_storage(
-    state: StorageAccount, landing: StorageAccount, *, impatient: bool = False, creates: bool = True
+    state: StorageAccount,
+    landing: StorageAccount,
+    *,
+    identities: Identities | None = None,
+    impatient: bool = False,
+    creates: bool = True,
 ) -> AsyncIterator[Storage]:
     """The app's containers and queues; those that are missing are created if `creates` says so."""
     async with AsyncExitStack() as stack:
-        state_account = await stack.enter_async_context(open_account(state, impatient=impatient))
+        if identities is None:
+            identities = await stack.enter_async_context(open_identities())
+        state_account = await stack.enter_async_context(
+            open_account(state, identities=identities, impatient=impatient)
+        )
         landing_account = (
             state_account
             if landing == state
-            else await stack.enter_async_context(open_account(landing, impatient=impatient))
+            else await stack.enter_async_context(
+                open_account(landing, identities=identities, impatient=impatient)
+            )
         )
         storage = Storage(
             state=state_account.blobs.get_container_client(STATE_CONTAINER),

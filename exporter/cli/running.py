@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import logging
 import os
 import signal
 import traceback
@@ -113,6 +114,8 @@ class _Termination:
 
 def run(work: Callable[[Output], Awaitable[int]], *, as_json: bool) -> NoReturn:
     """Run a command's work and end the process with its exit code; an error becomes a message and 1."""
+    # Says at length, on stderr, what `explain` says in a sentence.
+    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
     output, termination = _OneDocument(as_json=as_json), _Termination()
     try:
         with termination.caught():
@@ -152,6 +155,13 @@ def explain(error: Exception) -> tuple[str, str]:
 def _storage_problem(error: Exception) -> tuple[str, str] | None:
     from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
+    from exporter.adapters.identity import is_without_token
+
+    if is_without_token(error):
+        return "no_identity", (
+            "no identity gives a token for the storage that EXPORTER_STORAGE names: `az login` here, "
+            "in Azure give the app its identity and that one's client id in EXPORTER_STORAGE__clientId"
+        )
     if isinstance(error, ClientAuthenticationError):
         return "storage_denied", (
             "the storage that EXPORTER_STORAGE names refuses the key or the identity: check the connection "

@@ -425,12 +425,15 @@ class Destinations(Protocol):
     """Opens destinations; holds their sessions and keys."""
 
     def open(self, connection: Connection) -> AbstractAsyncContextManager[Destination]:
-        """The destination of a connection. Raises ConfigurationError when its key can't be read."""
+        """The destination of a connection.
+
+        Raises ConfigurationError when its key can't be read, SecretUnavailableError while the vault is away.
+        """
 
     async def key_mark(self, connection: Connection) -> str:
         """The mark of the key that the connection's secret holds now, read anew.
 
-        Raises ConfigurationError when it can't be read.
+        Raises ConfigurationError when it can't be read, SecretUnavailableError while the vault is away.
         """
 
 

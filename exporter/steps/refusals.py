@@ -7,7 +7,7 @@ wait, and nothing of them is lost.
 from exporter.domain.configuration import Connection
 from exporter.domain.pause import EXPORTER, MAX_REASON_CHARACTERS, Pause, Pauses
 from exporter.domain.run import Run
-from exporter.errors import ConfigurationError, RefusedConnectionError
+from exporter.errors import ConfigurationError, RefusedConnectionError, SecretUnavailableError
 from exporter.steps.control import let_go_on
 from exporter.steps.events import Event
 from exporter.steps.ports import Ports
@@ -67,7 +67,10 @@ async def lift_refusals(pauses: Pauses, ports: Ports) -> bool:
     for connection_id in sorted(refused.keys() & connections.keys()):
         try:
             mark = await ports.destinations.key_mark(connections[connection_id].value)
-        except ConfigurationError:  # nobody can read it now; that is looked at again
+        except (
+            ConfigurationError,
+            SecretUnavailableError,
+        ):  # nobody can read it now; that is looked at again
             continue
         if mark != refused[connection_id]:
             await _lift(connection_id, refused[connection_id], ports)

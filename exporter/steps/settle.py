@@ -20,7 +20,13 @@ from exporter.domain.progress import OpenBatch, RunProgress
 from exporter.domain.refusal import refusal
 from exporter.domain.run import PlanRecord, Run
 from exporter.domain.verdict import BatchState, BatchStatus, Verdict, VerdictKind
-from exporter.errors import ConfigurationError, RefusedConnectionError, RetryLaterError, StopRunError
+from exporter.errors import (
+    ConfigurationError,
+    RefusedConnectionError,
+    RetryLaterError,
+    SecretUnavailableError,
+    StopRunError,
+)
 from exporter.steps.account_reader import AccountReader
 from exporter.steps.accounts import Account, open_account
 from exporter.steps.events import Event, Metric
@@ -101,7 +107,7 @@ async def _ask(turn: "_Turn", batches: list[OpenBatch]) -> float:
         async with turn.ports.destinations.open(turn.connection) as destination:
             delay = await turn.ask(batches, destination)
             refusal_met = await turn.check_connection(destination)
-    except ConfigurationError as error:  # the key can't be read just now
+    except (ConfigurationError, SecretUnavailableError) as error:  # the key can't be read just now
         note_unreadable(turn.connection, error, turn.ports)
         turn.waiting_for = str(error)
         turn.give_up_old(batches)

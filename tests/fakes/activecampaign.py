@@ -21,7 +21,7 @@ from exporter.adapters.activecampaign.responses import (
 )
 from exporter.domain.configuration import Connection
 from exporter.domain.verdict import BatchStatus, Verdict, VerdictKind
-from exporter.errors import ConfigurationError
+from exporter.errors import ConfigurationError, SecretUnavailableError
 from exporter.steps.ports import Clock
 from tests.fakes.storage import Process
 
@@ -403,9 +403,11 @@ class FakeDestinations:
     process: Process
     accounts: dict[str, FakeActiveCampaign]
     unreadable_secrets: set[str]
-    """Names of secrets that can't be read just now; shared by all processes."""
+    """Names of secrets that can't be read until somebody does something; shared by all processes."""
     keys: dict[str, str]
     """What secrets hold, by name, other than the first key; shared by all processes."""
+    unavailable_secrets: set[str] = field(default_factory=set)
+    """Names of secrets whose vault does not answer just now; shared by all processes."""
 
     @asynccontextmanager
     async def open(self, connection: Connection) -> AsyncIterator[FakeDestination]:
@@ -420,4 +422,6 @@ class FakeDestinations:
     def _read_key(self, connection: Connection) -> str:
         if connection.secret in self.unreadable_secrets:
             raise ConfigurationError(f"secret '{connection.secret}' can't be read")
+        if connection.secret in self.unavailable_secrets:
+            raise SecretUnavailableError("the vault can't be reached")
         return self.keys.get(connection.secret, FIRST_KEY)

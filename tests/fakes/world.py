@@ -103,6 +103,7 @@ class World:
         self.planned_rejects: dict[tuple[str, int], list[Reject]] = {}
         self.accounts: dict[str, FakeActiveCampaign] = {}
         self.unreadable_secrets: set[str] = set()
+        self.unavailable_secrets: set[str] = set()
         self.keys: dict[str, str] = {}
         """What secrets hold, by name, once their first key was replaced."""
         self.errors: list[BaseException] = []
@@ -274,7 +275,9 @@ class World:
             poison=FakePoisonStore(process),
             reports=FakeReportStore(process),
             signs=self.signs,
-            destinations=FakeDestinations(process, self.accounts, self.unreadable_secrets, self.keys),
+            destinations=FakeDestinations(
+                process, self.accounts, self.unreadable_secrets, self.keys, self.unavailable_secrets
+            ),
             is_outage=is_outage,
             retention=FakeRetentionLog(process),
             remains=FakeRemains(),

@@ -237,3 +237,33 @@ async def test_a_key_that_can_not_be_read_for_ten_minutes_only_delays_the_run() 
     await world.until_quiet()
 
     check_all_arrived(world, 60)
+
+
+async def test_a_vault_that_is_away_when_a_drop_arrives_only_delays_the_plan() -> None:
+    world, _ = await a_world()
+    world.unavailable_secrets.add("activecampaign-acme")
+    await world.drop(addresses(20))
+    await world.until_quiet(until=world.clock.monotonic() + 600)
+    assert world.run().waiting_for == "the vault can't be reached"
+
+    world.unavailable_secrets.clear()
+    await world.until_quiet()
+
+    check_all_arrived(world, 20)
+
+
+@pytest.mark.usefixtures("two_contacts_a_body")
+async def test_a_vault_that_is_away_in_mid_run_only_delays_it() -> None:
+    world, account = await a_world()
+    account.mood = lambda request: throttle(5) if request.number == 10 else None
+    await world.drop(addresses(60))
+    while len(account.requests) < 11:
+        await world.step()
+
+    world.unavailable_secrets.add("activecampaign-acme")
+    await world.until_quiet(until=world.clock.monotonic() + 600)
+    assert world.run().waiting_for == "the vault can't be reached"
+    world.unavailable_secrets.clear()
+    await world.until_quiet()
+
+    check_all_arrived(world, 60)

@@ -21,7 +21,7 @@ from exporter.domain.chunk import request_body
 from exporter.domain.configuration import Connection
 from exporter.domain.hosts import HostPolicy
 from exporter.domain.verdict import BatchStatus, Verdict, VerdictKind
-from exporter.errors import ConfigurationError
+from exporter.errors import ConfigurationError, SecretUnavailableError
 from exporter.steps.ports import Clock
 
 Meaning = TypeVar("Meaning")
@@ -45,7 +45,10 @@ class AiohttpDestinations:
 
     @asynccontextmanager
     async def open(self, connection: Connection) -> AsyncIterator["AiohttpDestination"]:
-        """The destination of a connection. Raises ConfigurationError for its host or its key."""
+        """The destination of a connection.
+
+        Raises ConfigurationError for its host or its key, SecretUnavailableError while the vault is away.
+        """
         base_url = self._policy.base_url(connection.host)
         key = await self._secrets.get(connection.secret)
         yield AiohttpDestination(
@@ -60,7 +63,7 @@ class AiohttpDestinations:
     async def key_mark(self, connection: Connection) -> str:
         """The mark of the key that the connection's secret holds now, read anew.
 
-        Raises ConfigurationError when it can't be read.
+        Raises ConfigurationError when it can't be read, SecretUnavailableError while the vault is away.
         """
         return _mark_of((await self._secrets.get(connection.secret, fresh=True)).get_secret_value())
 
@@ -153,7 +156,7 @@ class AiohttpDestination:
             return answer
         try:
             self._key = (await self._secrets.get(self._secret_name, fresh=True)).get_secret_value()
-        except ConfigurationError as error:
+        except (ConfigurationError, SecretUnavailableError) as error:
             return Verdict(VerdictKind.DENIED, str(error))
         if self._key != key:
             return Verdict(VerdictKind.REKEYED, "the key was replaced meanwhile")

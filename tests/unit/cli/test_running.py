@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
@@ -41,7 +42,12 @@ def test_the_exit_code_is_the_worst_of_the_ends(reports: list[object], code: Exi
         (RetryLaterError("no answer"), "retry_later", "try again later"),
         (FileNotFoundError(2, "No such file", "a.yaml"), "file", "a.yaml: No such file"),
         (ServiceRequestError("AccountKey=canary"), "storage_unreachable", "does not answer"),
-        (ClientAuthenticationError("AccountKey=canary"), "storage_denied", "refuses the key"),
+        (ClientAuthenticationError("AccountKey=canary"), "no_identity", "no identity gives a token"),
+        (
+            ClientAuthenticationError(response=Mock(status_code=403, reason="AccountKey=canary")),
+            "storage_denied",
+            "refuses the key",
+        ),
         (HttpResponseError("AccountKey=canary"), "storage", "refuses a request"),
         (ValueError("AccountKey=canary"), "unexpected", "ValueError"),
     ],
