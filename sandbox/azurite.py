@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from sandbox.certificates import Certificate
 from sandbox.processes import Child, StartError, scratch_file, tail
 
 ACCOUNT = "devstoreaccount1"
@@ -31,7 +32,7 @@ ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 _LISTENING = re.compile(
-    r"Azurite (Blob|Queue|Table) service is successfully listening at (http://[\d.]+:\d+)"
+    r"Azurite (Blob|Queue|Table) service is successfully listening at (https?://[\d.]+:\d+)"
 )
 # Ends Azurite politely, so that it saves its data, when its parent is gone (see sandbox.processes). It prints
 # while it closes: that nobody reads this any more must not end it before the data is on disk.
@@ -60,8 +61,9 @@ def find_script(start: Path) -> Path:
 def default_connection_string(addresses: dict[str, str], account: str = ACCOUNT) -> str:
     """Build the connection string for the addresses Azurite announced, by service."""
     endpoints = [f"{service}Endpoint={address}/{account}" for service, address in sorted(addresses.items())]
+    protocol = addresses["Blob"].partition(":")[0]
     return ";".join(
-        ["DefaultEndpointsProtocol=http", f"AccountName={account}", f"AccountKey={KEY}", *endpoints]
+        [f"DefaultEndpointsProtocol={protocol}", f"AccountName={account}", f"AccountKey={KEY}", *endpoints]
     )
 
 
@@ -69,7 +71,8 @@ class Azurite:
     """One Azurite process: start it, use its `connection_string`, stop it; or `with`, or `async with`.
 
     Started again after a stop, it listens on the ports that it had. `accounts` are served instead of the
-    usual one, all with the same key.
+    usual one, all with the same key. With a certificate it listens on https, and takes tokens as well: it
+    looks at their audience, issuer and time, and lets whoever has one do anything.
     """
 
     def __init__(
@@ -77,10 +80,12 @@ class Azurite:
         location: Path | None = None,
         *,
         accounts: Sequence[str] = (ACCOUNT,),
+        certificate: Certificate | None = None,
         start_seconds: float = 30.0,
     ) -> None:
         self._location = location
         self._accounts = accounts
+        self._certificate = certificate
         self._start_seconds = start_seconds
         self._child: Child | None = None
         self._addresses: dict[str, str] = {}
@@ -94,9 +99,16 @@ class Azurite:
         """How to reach one of the accounts."""
         return default_connection_string(self.addresses, account)
 
+    def identity_settings(self, setting: str, account: str) -> dict[str, str]:
+        """The settings that lead a connection to one of the accounts without a key."""
+        return {
+            f"{setting}__{service.lower()}ServiceUri": f"{address}/{account}"
+            for service, address in self.addresses.items()
+        }
+
     @property
     def addresses(self) -> dict[str, str]:
-        """Where each service (`Blob`, `Queue`, `Table`) listens, as http://127.0.0.1:PORT."""
+        """Where each service (`Blob`, `Queue`, `Table`) listens, as http://127.0.0.1:PORT, or https."""
         if not self._addresses:
             raise RuntimeError("Azurite has not been started")
         return self._addresses
@@ -142,6 +154,9 @@ class Azurite:
         for service in ("blob", "queue", "table"):
             port = self._addresses.get(service.title(), ":0").rpartition(":")[2]
             options += [f"--{service}Host", "127.0.0.1", f"--{service}Port", port]
+        if self._certificate is not None:
+            options += ["--cert", str(self._certificate.certificate), "--key", str(self._certificate.key)]
+            options += ["--oauth", "basic"]
         if self._location is None:
             return [*options, "--inMemoryPersistence"]
         return [*options, "--location", str(self._location)]

@@ -69,6 +69,12 @@ def service_uri(connection: str, service: str, settings: Mapping[str, str]) -> s
     return settings.get(f"{connection}__{service}ServiceUri") or None
 
 
+def identity_options(connection: str, settings: Mapping[str, str]) -> dict[str, str]:
+    """Return whose identity a connection uses: `__clientId` names a user-assigned one (azure-facts 8.8)."""
+    client_id = settings.get(f"{connection}__clientId")
+    return {"managed_identity_client_id": client_id} if client_id else {}
+
+
 def is_disabled(function: str, settings: Mapping[str, str]) -> bool:
     """Whether `AzureWebJobs.<function>.Disabled` is on; underscores serve where names cannot have dots."""
     names = {f"azurewebjobs{mark}{function.lower()}{mark}disabled" for mark in "._"}

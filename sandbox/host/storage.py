@@ -9,7 +9,7 @@ from azure.storage.blob.aio import BlobServiceClient as AsyncBlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient as AsyncQueueServiceClient
 
 from sandbox.azurite import default_connection_string
-from sandbox.host.settings import service_uri
+from sandbox.host.settings import identity_options, service_uri
 
 # A local host would rather fail and try again than wait a minute for storage that was stopped.
 _RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 0.5, "increment_base": 2}
@@ -24,6 +24,7 @@ class Account:
     def __init__(self, connection: str, settings: Mapping[str, str]) -> None:
         self.connection = connection
         self._settings = settings
+        self._identity = identity_options(connection, settings)
 
     @cached_property
     def blobs(self) -> AsyncBlobServiceClient:
@@ -44,15 +45,19 @@ class Account:
         """The blob service as functions are given it: SDK bindings are synchronous (azure-facts 2)."""
         if text := self._connection_string:
             return BlobServiceClient.from_connection_string(text)
-        from azure.identity import DefaultAzureCredential
-
-        return BlobServiceClient(self._uri("blob"), credential=DefaultAzureCredential())
+        return BlobServiceClient(self._uri("blob"), credential=self._sync_credential)
 
     @cached_property
     def _credential(self) -> Any:
         from azure.identity.aio import DefaultAzureCredential
 
-        return DefaultAzureCredential()
+        return DefaultAzureCredential(**self._identity)
+
+    @cached_property
+    def _sync_credential(self) -> Any:
+        from azure.identity import DefaultAzureCredential
+
+        return DefaultAzureCredential(**self._identity)
 
     @property
     def _connection_string(self) -> str | None:
@@ -70,6 +75,9 @@ class Account:
         for name in ("blobs", "queues", "_credential"):
             if used := self.__dict__.get(name):
                 await used.close()
+        for name in ("sync_blobs", "_sync_credential"):
+            if used := self.__dict__.get(name):
+                used.close()
 
 
 class Accounts:
