@@ -178,6 +178,10 @@ def environ_of(connection_string: str, activecampaign_host: str) -> dict[str, st
     }
 
 
+# Only for the tests' patience: the platform's own name for a value of host.json.
+SHORT_POLLS = {"AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.200"}
+
+
 @contextmanager
 def running_site(
     folder: Path,
@@ -192,13 +196,22 @@ def running_site(
         environ = {
             **environ_of(storage.connection_string, simulator.host),
             "EXPORTER_SECRET_WRONG_KEY": "not-the-key",
-            # Only for the tests' patience: the platform's own name for a value of host.json.
-            "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.200",
+            **SHORT_POLLS,
             **(settings or {}),
         }
-        log = stack.enter_context((folder / "host.log").open("wb"))
         stack.callback(search_site, folder, storage.connection_string)
-        host = stack.enter_context(LocalHost(ROOT, environ, log=log, instances=instances or {}))
+        yield stack.enter_context(site_on(folder, environ, simulator, instances=instances))
+
+
+@contextmanager
+def site_on(
+    folder: Path, environ: dict[str, str], simulator: Simulator, *, instances: dict[str, int] | None = None
+) -> Iterator[Site]:
+    """A site on a storage and an ActiveCampaign that run already; ends the local host."""
+    with (
+        (folder / "host.log").open("wb") as log,
+        LocalHost(ROOT, environ, log=log, instances=instances or {}) as host,
+    ):
         yield Site(folder, environ, simulator, host)
 
 
@@ -206,11 +219,14 @@ FOR_PEOPLE = ("plans/", "reports/")
 """Where the state may hold people: chunks and rejects."""
 
 
-def search_site(folder: Path, storage: str) -> None:
-    """Look for keys and people in what a site leaves behind: logs, blobs and their names, queues."""
+def search_site(folder: Path, storage: str, **options: Any) -> None:
+    """Look for keys and people in what a site leaves behind: logs, blobs and their names, queues.
+
+    `options` go to the storage clients.
+    """
     for log in folder.glob("*.log"):
         WATCH.look(str(log), log.read_text(errors="replace"))
-    with BlobServiceClient.from_connection_string(storage) as blobs:
+    with BlobServiceClient.from_connection_string(storage, **options) as blobs:
         for container in blobs.list_containers():
             with blobs.get_container_client(container.name) as client:
                 for blob in client.list_blobs():
@@ -219,7 +235,7 @@ def search_site(folder: Path, storage: str) -> None:
                     people = container.name != LANDING_CONTAINER and not blob.name.startswith(FOR_PEOPLE)
                     WATCH.look(f"name of {blob.name}", blob.name)
                     WATCH.look(f"blob {blob.name}", plain.decode(errors="replace"), people=people)
-    with QueueServiceClient.from_connection_string(storage) as queues:
+    with QueueServiceClient.from_connection_string(storage, **options) as queues:
         for queue in queues.list_queues():
             for message in queues.get_queue_client(queue.name).peek_messages(max_messages=32):
                 WATCH.look(f"message of {queue.name}", str(message.content))
