@@ -7,6 +7,7 @@ from sandbox.host.host_json import HostOptions, load_host_json, parse_time_span
 from sandbox.host.problems import StartProblemsError
 from sandbox.host.settings import (
     connection_problem,
+    identity_options,
     is_disabled,
     load_settings,
     resolve_expressions,
@@ -72,6 +73,24 @@ def test_the_hosts_own_connection_may_name_just_the_account() -> None:
     assert Accounts(settings)["AzureWebJobsStorage"].queues.url == "https://acme.queue.core.windows.net/"
     found = connection_problem("S", ("queue",), settings)
     assert found == "setting S or S__queueServiceUri is missing"
+
+
+async def test_an_exact_setting_wins_over_the_prefix() -> None:
+    text = "AccountName=acme;AccountKey=a2V5;BlobEndpoint=http://127.0.0.1:1/acme"
+    settings = {
+        "S": text,
+        "S__blobServiceUri": "https://elsewhere",
+        "S__queueServiceUri": "https://elsewhere",
+    }
+    accounts = Accounts(settings)
+    assert accounts["S"].blobs.url == "http://127.0.0.1:1/acme/"
+    await accounts.close()
+
+
+def test_a_client_id_names_the_identity_of_its_connection_alone() -> None:
+    settings = {"S__clientId": "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"}
+    assert identity_options("S", settings) == {"managed_identity_client_id": settings["S__clientId"]}
+    assert identity_options("T", settings) == {}
 
 
 @pytest.mark.parametrize(
