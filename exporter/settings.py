@@ -56,6 +56,13 @@ _DROP_DAYS: Final = "EXPORTER_DROP_RETENTION_DAYS"
 _KEY_VAULT_REFERENCE: Final = "@Microsoft.KeyVault("
 _STORAGE_URI: Final = re.compile(r"https://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[a-z0-9-]+)?/?", re.ASCII)
 _LOCAL_STORAGE_URI: Final = re.compile(r"https?://127\.0\.0\.1:[0-9]{1,5}/[a-z0-9-]+/?", re.ASCII)
+_OTHER_SERVICE: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
+    {
+        "__blobServiceUri": re.compile(r"\.(queue|table|file|dfs)\.core\.", re.ASCII),
+        "__queueServiceUri": re.compile(r"\.(blob|table|file|dfs)\.core\.", re.ASCII),
+    }
+)
+"""Azure's own addresses of services other than the one that a form is for."""
 _VAULT_URL: Final = re.compile(r"https://[a-z0-9.-]+(?::[0-9]{1,5})?/?", re.ASCII | re.IGNORECASE)
 _INGESTION: Final = re.compile(
     r"https://[a-z0-9.-]+(?::[0-9]{1,5})?/?|http://127\.0\.0\.1:[0-9]{1,5}/?", re.ASCII | re.IGNORECASE
@@ -381,6 +388,8 @@ class _Reader:
                 self._refuse(name + form, "is missing beside the account's other service")
             elif not _STORAGE_URI.fullmatch(uri) and not _LOCAL_STORAGE_URI.fullmatch(uri):
                 self._refuse(name + form, "should be a service's URI: https://ACCOUNT.blob.core.windows.net")
+            elif other := _OTHER_SERVICE[form].search(uri):
+                self._refuse(name + form, f"names the {other[1]} service: the two URIs are not the same")
         if credential not in (None, "managedidentity"):
             self._refuse(f"{name}__credential", "should be managedidentity, or absent")
         if client_id and not _CLIENT_ID.fullmatch(client_id):

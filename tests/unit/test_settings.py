@@ -116,6 +116,10 @@ def test_all_problems_are_reported_together() -> None:
             "service's URI",
         ),
         (IDENTITY | {"EXPORTER_STORAGE__blobServiceUri": "https://a@b.net"}, "service's URI"),
+        (
+            IDENTITY | {"EXPORTER_STORAGE__queueServiceUri": "https://acme.blob.core.windows.net"},
+            "EXPORTER_STORAGE__queueServiceUri: names the blob service",
+        ),
         (IDENTITY | {"EXPORTER_STORAGE__credential": "secret"}, "should be managedidentity"),
         (IDENTITY | {"EXPORTER_STORAGE__clientId": "x"}, "should be an identity's client id"),
         ({"EXPORTER_LOCAL_HOSTS": "127.0.0.1"}, "loopback"),
@@ -136,6 +140,24 @@ def test_each_bad_value_is_named_with_what_to_do(environ: dict[str, str], messag
     found = problems(**environ)
     assert any(message in line for line in found)
     assert KEY not in "".join(found)
+
+
+def test_everything_wrong_with_an_identity_is_told_at_once() -> None:
+    found = problems(
+        EXPORTER_STORAGE__blobServiceUri="https://acme.blob.core.windows.net",
+        EXPORTER_STORAGE__credential="key",
+        EXPORTER_STORAGE__clientId="acme",
+        EXPORTER_LANDING__queueServiceUri="acme",
+        EXPORTER_LANDING__clientId="aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee",
+    )
+    assert [line.partition(": ")[0] for line in found] == [
+        "EXPORTER_STORAGE__queueServiceUri",
+        "EXPORTER_STORAGE__credential",
+        "EXPORTER_STORAGE__clientId",
+        "EXPORTER_LANDING__blobServiceUri",
+        "EXPORTER_LANDING__queueServiceUri",
+        "EXPORTER_LANDING__clientId",
+    ]
 
 
 def test_local_secrets_are_found_by_the_name_that_connections_use() -> None:
