@@ -4,8 +4,6 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-import trustme
-
 
 @dataclass(frozen=True)
 class Certificate:
@@ -34,6 +32,8 @@ class Certificate:
 
 def make_certificate(folder: Path) -> Certificate:
     """Make an authority and a certificate for 127.0.0.1; their files lie in the folder."""
+    import trustme  # as whoever starts a storage over http has no need of it
+
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1")
     made = Certificate(folder / "authority.pem", folder / "certificate.pem", folder / "key.pem")

@@ -1,5 +1,10 @@
 """The vault's real client, over sockets, with the real credential."""
 
+import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,13 +15,31 @@ from exporter.adapters.identity import Identities
 from exporter.adapters.secrets import SecretReader, open_vault
 from exporter.errors import ConfigurationError, SecretUnavailableError
 from sandbox.identity import StandInIdentity
+from sandbox.processes import Child
 from sandbox.vault import DISABLED, FIREWALL, NO_ROLE, THROTTLED, UNAVAILABLE, Refusal, StandInVault
 from tests.fakes.clock import FakeClock
 from tests.identity.conftest import CLIENT_ID
+from tests.runs.site import ROOT
 from tests.sandbox.waiting import eventually_async
 
 NAME = "activecampaign-acme"
 ROLE_COMMAND = r"`az role assignment create --role \"Key Vault Secrets User\" .*az keyvault show --name 127"
+READ_BY_SETTINGS = """
+import asyncio, os, sys
+from exporter.adapters.clock import SystemClock
+from exporter.adapters.identity import open_identities
+from exporter.adapters.secrets import SecretReader, open_vault
+from exporter.settings import Settings
+
+async def main():
+    url = Settings.from_env(os.environ).vault_url
+    async with open_identities() as identities:
+        async with open_vault(url, (await identities.get(None)).credential) as vault:
+            key = await SecretReader(vault, {}, SystemClock()).get(sys.argv[1])
+            return key.get_secret_value() == "canary-key"
+
+sys.exit(0 if asyncio.run(main()) else 1)
+"""
 
 
 @pytest.fixture
@@ -200,3 +223,18 @@ async def test_who_names_another_domain_than_its_own_is_given_no_token(
     with pytest.raises(ConfigurationError, match="does not answer like a Key Vault of that name"):
         await reader.get(NAME)
     assert identity.given == []
+
+
+def test_a_vault_can_be_run_by_hand() -> None:
+    command = [sys.executable, "-m", "sandbox.vault", "--secret", f"{NAME}=canary-key"]
+    with Child(command, cwd=ROOT) as child:
+        settings = json.loads(child.read_line(time.monotonic() + 30))["settings"]
+        code = subprocess.run(
+            [sys.executable, "-c", READ_BY_SETTINGS, NAME],
+            cwd=ROOT,
+            env={**os.environ, **settings, "EXPORTER_STORAGE": "UseDevelopmentStorage=true"},
+            check=False,
+            timeout=60,
+        ).returncode
+        assert code == 0
+        assert child.stop() == 0

@@ -124,7 +124,10 @@ def test_a_key_that_is_rotated_in_the_vault_is_picked_up_by_a_run_under_way(plac
         place.vault.store("rotating", NEW_KEY)
         site.simulator.ask("keys", {"rotate": NEW_KEY})
         by_then = site.simulator.ask("counters")["bulk_accepted"]
-        code = drop.wait(60)
+        try:
+            code = drop.wait(60)
+        finally:
+            drop.terminate()
     # Other tests go on with the old one.
     site.simulator.ask("keys", {"add": KEY})
 
@@ -143,7 +146,11 @@ def test_a_run_waits_for_a_vault_that_is_away_and_says_so(place: Place) -> None:
     place.vault.refusal_after_reads = UNAVAILABLE  # who plans has the key by then, who sends has not
     site.run("drop", str(site.file("away.csv", people("away", 40))), "--segment", "away")
 
-    run = eventually(lambda: (run := place.run_of("away")) and run["waiting_for"] and run, "waiting")
+    def waiting() -> dict[str, Any]:
+        run = place.run_of("away") or {}
+        return run if run.get("waiting_for") else {}
+
+    run = eventually(waiting, "waiting")
     place.vault.refusal = None
     # Spares the test the minute until it is asked again.
     site.run("run", "pause", run["run_id"])
