@@ -14,7 +14,13 @@ from exporter.domain.budget import Slots
 from exporter.domain.configuration import Connection, Export
 from exporter.domain.progress import Item, RunProgress
 from exporter.domain.run import PlanRecord, Run, RunState
-from exporter.errors import ConfigurationError, RefusedConnectionError, RetryLaterError, StopRunError
+from exporter.errors import (
+    ConfigurationError,
+    RefusedConnectionError,
+    RetryLaterError,
+    SecretUnavailableError,
+    StopRunError,
+)
 from exporter.steps.accounts import Account, open_account
 from exporter.steps.events import Event, Metric
 from exporter.steps.lot import MAX_WITHOUT_RECEIPT, Lot, LotItem, Part
@@ -109,7 +115,7 @@ async def deliver(message: ChunkMessage, ports: Ports) -> None:
     except StopRunError as error:
         await stop_run(run.run_id, error, ports)
     except (ConfigurationError, RetryLaterError) as error:  # the key, or the account, is not to be had now
-        if isinstance(error, ConfigurationError):
+        if isinstance(error, ConfigurationError | SecretUnavailableError):
             note_unreadable(connection, error, ports)
         await note_waiting(run.run_id, str(error), ports, retry_seconds=KEY_SECONDS)
         await ports.queue.send(Queue.CHUNKS, message, delay_seconds=KEY_SECONDS)

@@ -8,7 +8,7 @@ from exporter.domain.contact import ContactMapping
 from exporter.domain.fields import resolve_fields
 from exporter.domain.refusal import list_denied, list_missing, refusal
 from exporter.domain.verdict import Verdict, VerdictKind
-from exporter.errors import ConfigurationError, RetryLaterError, StopRunError
+from exporter.errors import ConfigurationError, RetryLaterError, SecretUnavailableError, StopRunError
 from exporter.steps.account_reader import AccountReader, object_of, read_fields
 from exporter.steps.accounts import open_account
 from exporter.steps.ports import Ports
@@ -63,6 +63,9 @@ async def resolve_mapping(
     except ConfigurationError as error:
         note_unreadable(connection, error, ports)
         raise StopRunError("key_unreadable", str(error)) from error
+    except SecretUnavailableError as error:  # the plan comes back
+        note_unreadable(connection, error, ports)
+        raise
     targets, problems = resolve_fields(export.mapping.fields, fields)
     if problems:
         raise StopRunError(

@@ -49,7 +49,9 @@ async def pause_refused(connection: Connection, error: RefusedConnectionError, p
     ports.telemetry.event(Event.SENDING_PAUSED, connection=connection.id, why=error.code)
 
 
-def note_unreadable(connection: Connection, error: ConfigurationError, ports: Ports) -> None:
+def note_unreadable(
+    connection: Connection, error: ConfigurationError | SecretUnavailableError, ports: Ports
+) -> None:
     """Tell that the key of a connection can't be had just now; the error names secret and vault, no key."""
     ports.telemetry.event(Event.SECRET_UNREADABLE, connection=connection.id, why=str(error))
 
