@@ -242,6 +242,5 @@ resource appLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
-output id string = app.id
 output name string = app.name
 output host string = app.properties.defaultHostName

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -18,6 +19,10 @@ from tests.canary import WATCH, keys_in, people_in
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
+TESTS = Path(__file__).parent
+IN_REAL_TIME = {"identity", "runs", "telemetry", "worker"}
+"""Folders of tests that start whole sites of several processes."""
+
 # As in host.json: at INFO the storage library logs every request.
 logging.getLogger("azure").setLevel(logging.WARNING)
 
@@ -28,10 +33,25 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         WATCH.look(f"{report.nodeid}: {name}", content, people="stdout" not in name)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where two processes share the tests, those that real clocks count for stay together in one of them."""
+    for item in items:
+        if item.path.relative_to(TESTS).parts[0] in IN_REAL_TIME:
+            item.add_marker(pytest.mark.xdist_group("real time"))
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A key or a person in the output fails the session, whatever its tests say."""
     if WATCH.findings:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if hasattr(session.config, "workeroutput"):  # one of several processes: the one that reports must know
+        session.config.workeroutput["findings"] = WATCH.findings
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what one of several processes has found."""
+    WATCH.findings.update(getattr(node, "workeroutput", {}).get("findings", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

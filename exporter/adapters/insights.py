@@ -42,6 +42,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from exporter import __version__
 from exporter.adapters.telemetry import LogTelemetry, known_fields, line
 from exporter.domain.trace import traceparent
 from exporter.steps.events import METRIC_KINDS, Event, Metric, MetricKind, SpanName
@@ -184,6 +185,7 @@ def open_insights(connection_string: str, percentage: float, instance: str) -> I
         {
             "service.name": os.environ.get("WEBSITE_SITE_NAME", SERVICE),
             "service.instance.id": instance,
+            "service.version": __version__,
         }
     )
     # What can't be delivered is not kept in files: it would outlive the process on a disk nobody looks after.

@@ -313,6 +313,7 @@ class _Delivery:
             chunk=work.chunk,
             epoch=claim.epoch,
             accepted=lot.accepted_count,
+            contacts=lot.accepted_contact_count,
             requests=lot.request_count,
         )
         return lot, suspects

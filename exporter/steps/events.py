@@ -89,7 +89,7 @@ FIELDS: Final[Mapping[Event, frozenset[str]]] = MappingProxyType(
             Event.PLAN_COMPLETED: (*_RUN, "rows", "rejected", "contacts", "chunks"),
             Event.CHUNK_DEFERRED: ("run_id", "chunk", "seconds", "why"),
             Event.CHUNK_STARTED: (*_RUN, "chunk", "epoch", "bodies"),
-            Event.CHUNK_SENT: (*_RUN, "chunk", "epoch", "accepted", "requests"),
+            Event.CHUNK_SENT: (*_RUN, "chunk", "epoch", "accepted", "contacts", "requests"),
             Event.BODY_REFUSED: _BODY,
             Event.BODY_MISCOUNTED: _BODY,
             Event.BODY_UNKNOWN: _BODY,

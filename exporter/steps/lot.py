@@ -79,6 +79,7 @@ class Lot:
     sent_count: int = 0
     """How many requests were begun."""
     accepted_count: int = 0
+    accepted_contact_count: int = 0
     request_count: int = 0
     late_seconds: float = 0.0
     """By how much the last request missed its moment."""
@@ -240,6 +241,7 @@ class Lot:
             case VerdictKind.ACCEPTED:
                 self._unknown_in_a_row = 0
                 self.accepted_count += 1
+                self.accepted_contact_count += item.contact_count
                 if verdict.queued not in {None, item.contact_count}:
                     self._log(Event.BODY_MISCOUNTED, item, verdict)
                 return self._receipt(lot_item, SendResult.ACCEPTED, batch_id=verdict.batch_id)

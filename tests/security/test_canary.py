@@ -23,7 +23,12 @@ from tests.runs import site
 ROOT = Path(__file__).resolve().parents[2]
 
 CONFTEST = """
-from tests.conftest import pytest_runtest_logreport, pytest_sessionfinish, pytest_terminal_summary
+from tests.conftest import (
+    pytest_runtest_logreport,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
 """
 PLANTED = {
     "log": f"logging.getLogger('exporter').warning('it is {KEY}')",
@@ -39,7 +44,7 @@ FINE = {
 }
 
 
-def run_suite(folder: Path, statements: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+def run_suite(folder: Path, statements: dict[str, str], *options: str) -> "subprocess.CompletedProcess[str]":
     """Run a suite, each test of which does one thing and passes, under the hooks of this one."""
     tests = [f"def test_{name}():\n    {statement}\n" for name, statement in statements.items()]
     (folder / "conftest.py").write_text(CONFTEST)
@@ -55,6 +60,7 @@ def run_suite(folder: Path, statements: dict[str, str]) -> "subprocess.Completed
             "--rootdir",
             str(folder),
             str(folder),
+            *options,
         ],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -72,6 +78,16 @@ def test_a_session_that_lets_something_out_fails_though_its_tests_pass(tmp_path:
     assert ended.returncode == pytest.ExitCode.TESTS_FAILED
     found = set(re.findall(r"^test_planted\.py::test_(\w+): Captured", ended.stdout, re.MULTILINE))
     assert found == PLANTED.keys()
+
+
+def test_what_one_of_several_processes_finds_by_itself_fails_the_session(tmp_path: Path) -> None:
+    look = f"from tests.canary import WATCH; WATCH.look('a blob', '{KEY}')"
+
+    ended = run_suite(tmp_path, {"of_a_blob": look} | FINE, "-n", "2")
+
+    assert f"{1 + len(FINE)} passed" in ended.stdout
+    assert ended.returncode == pytest.ExitCode.TESTS_FAILED
+    assert re.findall(r"^a blob: '(.*)' \(1 in all\)", ended.stdout, re.MULTILINE) == ["canary-key"]
 
 
 def test_what_may_be_shown_fails_no_session(tmp_path: Path) -> None:
