@@ -16,7 +16,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
@@ -42,7 +42,7 @@ class GivenToken:
     expires_at: float
 
 
-class StandInIdentity:
+class StandInIdentity(LoopbackServer):
     """The identity endpoint of one app: start it, give the app its `environment`, stop it; or `with`."""
 
     def __init__(self, *, client_ids: Sequence[str], resources: Sequence[str], port: int = 0) -> None:
@@ -60,12 +60,12 @@ class StandInIdentity:
         self._header = secrets.token_hex(16)
         app = web.Application()
         app.router.add_get(_PATH, self._answer)
-        self._server = LoopbackServer(app, port=port)
+        super().__init__(app, port=port)
 
     @property
     def environment(self) -> dict[str, str]:
         """What the platform gives an app so that it finds the endpoint; known once started."""
-        return {"IDENTITY_ENDPOINT": self._server.url + _PATH, "IDENTITY_HEADER": self._header}
+        return {"IDENTITY_ENDPOINT": self.url + _PATH, "IDENTITY_HEADER": self._header}
 
     async def _answer(self, request: web.Request) -> web.Response:
         if self.failing_status is not None:
@@ -94,21 +94,6 @@ class StandInIdentity:
             "token_type": "Bearer",
             "client_id": client_id,
         }
-
-    def start(self) -> Self:
-        """Listen on a loopback port."""
-        self._server.start()
-        return self
-
-    def stop(self) -> None:
-        """Close the port: from now on nobody gets a token."""
-        self._server.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def make_token(resource: str, client_id: str, *, expires_at: float) -> str:

@@ -23,7 +23,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -75,7 +75,7 @@ THROTTLED = Refusal(429, "Throttled", "Request was not processed because too man
 UNAVAILABLE = Refusal(503, "ServiceUnavailable", "The service is unavailable.")
 
 
-class StandInVault:
+class StandInVault(LoopbackServer):
     """One vault: start it, let clients find it at its `url`, stop it; or `with`. Secrets lie in memory."""
 
     def __init__(self, certificate: Certificate, *, port: int = 0) -> None:
@@ -100,12 +100,7 @@ class StandInVault:
         app.router.add_patch("/secrets/{name}/{version:[0-9a-f]*}", self._update)
         app.router.add_delete("/secrets/{name}", self._delete)
         app.router.add_get("/deletedsecrets/{name}", self._get_deleted)
-        self._server = LoopbackServer(app, certificate=certificate, port=port)
-
-    @property
-    def url(self) -> str:
-        """https://127.0.0.1:PORT; known once started."""
-        return self._server.url
+        super().__init__(app, certificate=certificate, port=port)
 
     @property
     def audience(self) -> str:
@@ -205,21 +200,6 @@ class StandInVault:
         attributes = {"enabled": version.enabled, "created": version.stored_at, "updated": version.stored_at}
         path = f"{name}/{version.id}" if whole else name
         return {"id": f"{self.url}/secrets/{path}", "attributes": attributes}
-
-    def start(self) -> Self:
-        """Listen on a loopback port."""
-        self._server.start()
-        return self
-
-    def stop(self) -> None:
-        """Close the port. Stopping twice does no harm."""
-        self._server.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def _not_found(name: str) -> Refusal:
