@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ settings.load_profile("steady")
 TESTS = Path(__file__).parent
 IN_REAL_TIME = {"identity", "runs", "telemetry", "worker"}
 """Folders of tests that start whole sites of several processes."""
+
+# The width of whoever's terminal is none of the tests' business; processes that share the tests are given one.
+os.environ.pop("COLUMNS", None)
 
 # As in host.json: at INFO the storage library logs every request.
 logging.getLogger("azure").setLevel(logging.WARNING)
