@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 ROOT: Final = Path(__file__).parents[2]
 INFRA: Final = ROOT / "infra"
 PAGE: Final = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
@@ -77,6 +79,19 @@ def test_every_output_that_is_used_is_one_of_the_template() -> None:
 
     assert used - own <= outputs | BY_AZD | set(variables().values())
     assert {"KEY_VAULT_NAME", "STATE_ACCOUNT_NAME", "LANDING_ACCOUNT_NAME"} <= used
+
+
+@pytest.mark.parametrize("template", ["main", "events"])
+def test_the_commands_by_hand_give_the_templates_what_they_want(template: str) -> None:
+    commands: list[str] = re.findall(r"az deployment group create(?:.*\\\n)+.*", PAGE)
+    [command] = [command for command in commands if f"infra/{template}.bicep" in command]
+    given = dict(re.findall(r" (\w+)=([\w@.-]+)", command))
+    text = (INFRA / f"{template}.bicep").read_text(encoding="utf-8")
+    outputs = set(re.findall(r"^output (\w+) ", TEMPLATE, re.MULTILINE)) | {"OBJECT_ID"}
+
+    assert set(given) <= set(re.findall(r"^param (\w+)", text, re.MULTILINE))
+    assert set(re.findall(r"^param (\w+) \w+$", text, re.MULTILINE)) <= set(given)
+    assert {value for value in given.values() if value.isupper()} <= outputs
 
 
 def test_every_file_that_is_named_exists() -> None:
