@@ -10,8 +10,13 @@ again="azd hooks run postdeploy"
 tries="${EVENT_TRIES:-30}"
 seconds="${EVENT_WAIT_SECONDS:-10}"
 
+# az in the subscription of azd, whichever az itself is in.
+in_subscription() {
+  az "$@" ${AZURE_SUBSCRIPTION_ID:+--subscription "$AZURE_SUBSCRIPTION_ID"}
+}
+
 key_is_there() {
-  found=$(az functionapp keys list --resource-group "$AZURE_RESOURCE_GROUP" --name "$FUNCTION_APP_NAME" \
+  found=$(in_subscription functionapp keys list --resource-group "$AZURE_RESOURCE_GROUP" --name "$FUNCTION_APP_NAME" \
     --query "systemKeys.blobs_extension != null" --output tsv 2>/dev/null || true)
   [ "$found" = "true" ] || [ "$found" = "True" ]
 }
@@ -37,7 +42,7 @@ done
 # EVENT_TOPIC_NAME: an account has one system topic; if something else made it already, its name is given here.
 # Event Grid asks the webhook, and the topic's role takes a while to hold: both may need a second try.
 try=1
-until az deployment group create --resource-group "$AZURE_RESOURCE_GROUP" --name exporter-events \
+until in_subscription deployment group create --resource-group "$AZURE_RESOURCE_GROUP" --name exporter-events \
   --template-file events.bicep --output none --parameters \
   location="$AZURE_LOCATION" environmentName="$AZURE_ENV_NAME" functionAppName="$FUNCTION_APP_NAME" \
   landingAccountName="$LANDING_ACCOUNT_NAME" stateAccountName="$STATE_ACCOUNT_NAME" \

@@ -71,6 +71,15 @@ def test_the_command_in_the_template_is_the_hooks(tools: Tools) -> None:
     assert {f"{name}={ENVIRONMENT[variable]}" for name, variable in by_hand} <= set(deployment.split())
 
 
+def test_az_works_in_the_subscription_of_azd_whichever_is_its_own(tools: Tools) -> None:
+    tools.answers = {KEYS: ["true"], DEPLOYMENT: [""]}
+
+    ended = tools.run(HOOK, {**ENVIRONMENT, "AZURE_SUBSCRIPTION_ID": "sub"})
+
+    assert len(ended.calls) == 2
+    assert all(call.endswith(" --subscription sub") for call in ended.calls)
+
+
 def test_an_app_that_does_not_start_is_not_waited_for_without_end(tools: Tools) -> None:
     tools.answers = {KEYS: [REFUSED]}
 

@@ -104,7 +104,7 @@ class Project:
     def arguments_of_second_phase(self) -> dict[str, str]:
         """The parameters that the postdeploy hook gives, with the variables they come from."""
         hook = (self.infra / "hooks" / "postdeploy.sh").read_text(encoding="utf-8")
-        command = re.search(r"az deployment group create(?:\\\n|.)*", hook)
+        command = re.search(r"deployment group create(?:\\\n|.)*", hook)
         return dict(re.findall(r'(\w+)="\$\{?([A-Z_]+)', command[0])) if command else {}
 
     @cached_property
