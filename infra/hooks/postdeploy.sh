@@ -3,6 +3,8 @@
 # its blob trigger, so this waits for it, five minutes at most, and then deploys infra/events.bicep.
 set -eu
 cd "$(dirname "$0")/.."
+# The sh of Git for Windows takes a resource id for a path, and puts its own folder before it.
+export MSYS_NO_PATHCONV=1
 
 : "${AZURE_RESOURCE_GROUP:?is not set: run azd provision first}"
 : "${FUNCTION_APP_NAME:?is not set: run azd provision first}"

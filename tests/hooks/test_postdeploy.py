@@ -80,6 +80,13 @@ def test_az_works_in_the_subscription_of_azd_whichever_is_its_own(tools: Tools) 
     assert all(call.endswith(" --subscription sub") for call in ended.calls)
 
 
+def test_git_for_windows_leaves_resource_ids_alone() -> None:
+    """It turns what looks like a path into one of Windows: github.com/Azure/azure-cli/issues/16317"""
+    script = (HOOKS / HOOK).read_text()
+
+    assert script.index("export MSYS_NO_PATHCONV=1") < script.index('  az "$@"')
+
+
 def test_an_app_that_does_not_start_is_not_waited_for_without_end(tools: Tools) -> None:
     tools.answers = {KEYS: [REFUSED]}
 
