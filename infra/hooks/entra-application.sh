@@ -121,9 +121,14 @@ fi
 
 if [ -n "${FUNCTION_APP_HOST:-}" ]; then
   callback="https://$FUNCTION_APP_HOST/.auth/login/aad/callback"
-  case "$(ask ad app show --id "$client_id" --query "web.redirectUris")" in
+  # The list is set as a whole: places that are in it already, of other deployments or other names, are named again.
+  places=$(ask ad app show --id "$client_id" --query "web.redirectUris")
+  case "$places" in
     *"$callback"*) ;;
-    *) az_or_note ad app update --id "$client_id" --web-redirect-uris "$callback" ;;
+    *)
+      # shellcheck disable=SC2086 # several words: addresses hold no blanks
+      az_or_note ad app update --id "$client_id" --web-redirect-uris $places "$callback"
+      ;;
   esac
 fi
 

@@ -87,6 +87,16 @@ def test_the_sign_in_learns_where_to_come_back_to(tools: Tools) -> None:
     ]
 
 
+def test_other_places_to_come_back_to_stay(tools: Tools) -> None:
+    others = "https://other.azurewebsites.net/.auth/login/aad/callback\nhttps://contacts.example.org/callback"
+    tools.answers = complete() | {"az ad app show --id app-1 --query web.redirectUris": [others]}
+
+    ended = tools.run(HOOK, DEPLOYED)
+
+    [update] = ended.written()
+    assert f"--web-redirect-uris {others} {CALLBACK} ".replace("\n", " ") in update
+
+
 def test_an_application_of_the_same_name_is_not_taken_over(tools: Tools) -> None:
     tools.answers = complete() | {"az ad app list": ["app-of-others"]}
 
