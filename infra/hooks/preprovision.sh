@@ -3,18 +3,31 @@
 set -eu
 cd "$(dirname "$0")"
 
-case "${ALERT_EMAILS:-}" in
-  *@*) ;;
-  *)
-    cat >&2 <<'END'
-ALERT_EMAILS is not set, or holds no address: nobody would learn of a failed run. Name at least one, with commas
-between, and start again:
+# The entries of a list with commas between that do not fit a pattern; blanks do not count, as in the template.
+misfits() {
+  printf '%s\n' "$1" | tr -d ' ' | tr ',' '\n' | grep -vxE "$2" | sed "s/.*/'&'/" | tr '\n' ' '
+}
 
-  azd env set ALERT_EMAILS ops@example.org
+if [ -z "${ALERT_EMAILS:-}" ] || [ -n "$(misfits "${ALERT_EMAILS:-}" '[^@;<>]+@[^@;<>]+')" ]; then
+  cat >&2 <<'END'
+ALERT_EMAILS is not set, or not all of it is addresses: somebody would not learn of a failed run. Name at least one,
+with commas between, and start again:
+
+  azd env set ALERT_EMAILS ops@example.org,ann@example.org
 END
-    exit 1
-    ;;
-esac
+  exit 1
+fi
+
+# An alert looks back 48 hours at most: learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-log-alert-rule
+wrong=$([ -z "${EXPECTED_EXPORTS:-}" ] || misfits "${EXPECTED_EXPORTS:-}" '[A-Za-z0-9_-]+:([1-9]|[1-3][0-9]|4[0-8])')
+if [ -n "$wrong" ]; then
+  cat >&2 <<END
+EXPECTED_EXPORTS should hold exports with hours from 1 to 48, with commas between. This is something else: $wrong
+
+  azd env set EXPECTED_EXPORTS vip:26,gold:36
+END
+  exit 1
+fi
 
 if ! command -v az >/dev/null 2>&1 || ! az account show --output none 2>/dev/null; then
   cat >&2 <<'END'

@@ -12,13 +12,38 @@ ENVIRONMENT = {
 }
 
 
-@pytest.mark.parametrize("emails", ["", "ops"])
+@pytest.mark.parametrize(
+    "emails", ["", "ops", "ops@example.org,", "ops@example.org;ann@example.org", "ops@example.org,ann"]
+)
 def test_without_an_address_for_alerts_nothing_begins(tools: Tools, emails: str) -> None:
     ended = tools.run("preprovision.sh", {**ENVIRONMENT, "ALERT_EMAILS": emails})
 
     assert ended.code == 1
     assert "azd env set ALERT_EMAILS ops@example.org" in ended.err
     assert ended.calls == []
+
+
+@pytest.mark.parametrize("emails", ["ops@example.org", "ops@example.org, ann+night@example.org"])
+def test_several_addresses_may_have_blanks_between(tools: Tools, emails: str) -> None:
+    tools.answers = {"az account show": ["user"]}
+
+    assert tools.run("preprovision.sh", {**ENVIRONMENT, "ALERT_EMAILS": emails}).code == 0
+
+
+@pytest.mark.parametrize("expected", ["vip", "vip:", "vip:26,", "vip:0", "vip:49", "vip:2;gold:3", ",vip:26"])
+def test_expected_exports_that_the_template_can_not_read_are_named(tools: Tools, expected: str) -> None:
+    ended = tools.run("preprovision.sh", {**ENVIRONMENT, "EXPECTED_EXPORTS": expected})
+
+    assert ended.code == 1
+    assert "azd env set EXPECTED_EXPORTS vip:26,gold:36" in ended.err
+    assert ended.calls == []
+
+
+@pytest.mark.parametrize("expected", ["", "vip:1", "vip:26, gold_2:48"])
+def test_expected_exports_may_be_several_or_none(tools: Tools, expected: str) -> None:
+    tools.answers = {"az account show": ["user"]}
+
+    assert tools.run("preprovision.sh", {**ENVIRONMENT, "EXPECTED_EXPORTS": expected}).code == 0
 
 
 def test_whoever_is_not_signed_in_is_told_how(tools: Tools) -> None:
