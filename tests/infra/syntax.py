@@ -105,16 +105,26 @@ def _text(found: tree_sitter.Node) -> str:
 
 
 def _with_gaps(found: tree_sitter.Node, parts: list[Node]) -> Iterator[Node]:
-    """A string's parts, with the escaped dollar signs between them."""
+    """A string's parts, with what the grammar has no node for: escaped dollars, and blanks before a sign."""
     source = found.text or b""
-    children = found.named_children
-    end = found.child(0).end_byte if found.child_count else found.start_byte
-    for child, part in zip(children, parts, strict=True):
+    end = found.children[0].end_byte
+    for child, part in zip(found.named_children, parts, strict=True):
         gap = source[end - found.start_byte : child.start_byte - found.start_byte].decode()
         if gap:
             yield Node("escape_sequence", gap, part.line)
+        if part.kind == "interpolation":
+            yield from _blanks_before(child)
         yield part
         end = child.end_byte
+    yield from _blanks_before(found.children[-1])
+
+
+def _blanks_before(found: tree_sitter.Node) -> Iterator[Node]:
+    """What the grammar puts into the sign that follows: `${`, or the quote at the end."""
+    text = _text(found)
+    blanks = text[: len(text) - len(text.lstrip())]
+    if blanks:
+        yield Node("string_content", blanks, found.start_point.row + 1)
 
 
 def _put_right(node: Node) -> Node:

@@ -104,6 +104,21 @@ def test_an_existing_resource_is_the_one_of_its_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("' '", " "),
+        ("'  a '", "  a "),
+        ("'${name} ${name} '", "x x "),
+        ("' ${name}\\n '", " x\n "),
+        ("replace('a, b', ' ', '')", "a,b"),
+        ("''' a '''", " a "),
+    ],
+)
+def test_blanks_in_a_text_are_a_part_of_it(written: str, meant: str) -> None:
+    assert evaluated(written.replace("name", "'x'")) == meant
+
+
+@pytest.mark.parametrize(
     ("text", "line"),
     [("param x string =\n", 1), ("var a = 1\nvar b = ]\n", 2), ("what is this", 1)],
 )
