@@ -187,7 +187,8 @@ var tags = {
 }
 
 var alertAddresses = split(replace(alertEmails, ' ', ''), ',')
-var addresses = empty(allowedAddresses) ? [] : split(replace(allowedAddresses, ' ', ''), ',')
+// Storage refuses a range of one address: learn.microsoft.com/azure/storage/common/storage-network-security
+var addresses = empty(allowedAddresses) ? [] : split(replace(replace(allowedAddresses, ' ', ''), '/32', ''), ',')
 // Closed and with addresses: those are let in. Closed and without: nobody is.
 var publicNetworkAccess = privateNetworking && empty(addresses) ? 'Disabled' : 'Enabled'
 

@@ -213,6 +213,17 @@ def networks(project: Project) -> Iterator[str]:
         yield "production: there are private endpoints though nobody asked for them"
 
 
+def address_rules(project: Project) -> Iterator[str]:
+    """Addresses that a resource does not take as they are given, or takes when nobody named them."""
+    both = project.deployed(privateNetworking=True, allowedAddresses="203.0.113.7/32, 198.51.100.0/24")
+    for kind in (_STORAGE, "Microsoft.KeyVault/vaults"):
+        for one in both.of_type(kind):
+            rules = one.get("properties", "networkAcls", "ipRules")
+            found = [member_of(rule, "value") for rule in rules] if isinstance(rules, list) else []
+            if found != ["203.0.113.7", "198.51.100.0/24"]:
+                yield f"{one.place}: lets in {found}; storage takes no range of one address"
+
+
 def _open_app(app: DeployedResource) -> Iterator[str]:
     """Ways to and from a closed app: only Event Grid and the addresses that are named come in."""
     if not app.get("properties", "virtualNetworkSubnetId"):

@@ -166,6 +166,10 @@ FAULTS: Final[dict[str, list[Fault]]] = {
         ("app.bicep", "ipAddress: 'AzureEventGrid'", "ipAddress: 'Internet'", "the app lets in"),
         ("main.bicep", "network!.outputs.appSubnetId", "''", "the app is in no subnet"),
     ],
+    "security.address_rules": [
+        ("main.bicep", ", '/32', '')", ", '/33', '')", "no range of one address"),
+        ("vault.bicep", "for address in allowedAddresses: {", "for address in []: {", "lets in []"),
+    ],
     "security.diagnostics": [
         ("vault.bicep", "scope: vault", "scope: resourceGroup()", "KeyVault/vaults: no dia"),
         ("vault.bicep", "enabled: true", "enabled: false", "no log is on"),
