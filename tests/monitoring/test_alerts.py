@@ -92,6 +92,14 @@ def test_an_alert_leads_to_its_runbook_and_has_its_tag(name: str) -> None:
     assert f"'exporter-part': 'alert-{written}'" in template
 
 
+def test_what_is_gone_is_not_left_to_a_deployment_that_azd_leaves_out() -> None:
+    """github.com/Azure/azure-dev, cli/azd/docs/provision-state.md: changes from outside azd are not seen."""
+    sentences = re.split(r"(?<=[.:]) ", " ".join(RUNBOOKS.split()))
+    provisioning = [sentence for sentence in sentences if "azd provision" in sentence]
+    assert len(provisioning) >= 3
+    assert all("--no-state" in sentence or "azd env set" in sentence for sentence in provisioning)
+
+
 def test_every_alert_query_is_used_by_the_alert_of_its_name() -> None:
     used = {rule.name: rule.query for rule in RULES}
     used[MISSING_DROPS] = f"queries/alerts/{MISSING_DROPS}.kql"
