@@ -8,8 +8,11 @@ from tests.infra.deployment import Deployment
 from tests.infra.project import Project, inside, of_part
 from tests.infra.values import Value, member_of, words_of
 
+OPEN_DAYS: Final = 90
+"""So long a run may be open, pauses included, before a rule that goes by age may touch what it needs."""
+
 LEAST_DAYS: Final = {
-    "exporter/plans/": max(CHUNK_DAYS, REJECT_DAYS, RUN_DAYS),
+    "exporter/plans/": OPEN_DAYS + max(CHUNK_DAYS, REJECT_DAYS, RUN_DAYS),
     "exporter/poison/": REJECT_DAYS,
     "exporter/reports/": REJECT_DAYS,
     "dead-letters/": 2,
@@ -19,6 +22,8 @@ deletes there, or nobody does. Dead letters matter as long as the sweep still ta
 
 TIED: Final = {"rejectDays": REJECT_DAYS, "runDays": RUN_DAYS}
 """Variables of state-storage.bicep that repeat the code."""
+
+_DELETES_BY_AGE: Final = {"baseBlob": {"delete": {"daysAfterModificationGreaterThan": None}}}
 
 
 def state_rules(project: Project) -> Iterator[str]:
@@ -52,15 +57,38 @@ def landing_rules(project: Project) -> Iterator[str]:
             yield f"{name}: the landing account deletes {found}, not {wanted}"
 
 
+def rules(project: Project) -> Iterator[str]:
+    """Rules that are off, do something else than delete by age, or miss what lies in their folder."""
+    for name, deployment in project.deployments.items():
+        for part in ("state-storage", "landing-storage"):
+            for rule in _rules(deployment, part):
+                where = f"{name}: the rule {words_of(member_of(rule, 'name'))} of {part}"
+                definition = member_of(rule, "definition")
+                if (member_of(rule, "enabled"), member_of(rule, "type")) != (True, "Lifecycle"):
+                    yield f"{where} is off"
+                if _shape(member_of(definition, "actions")) != _DELETES_BY_AGE:
+                    yield f"{where} does something else than delete by age"
+                if "'blockBlob'" not in words_of(member_of(member_of(definition, "filters"), "blobTypes")):
+                    yield f"{where} leaves out block blobs"
+
+
+def _shape(value: Value) -> Value:
+    """What is in an object, by name, without the values."""
+    return {name: _shape(inner) for name, inner in value.items()} if isinstance(value, dict) else None
+
+
 def _days_by_folder(deployment: Deployment, part: str) -> Iterator[tuple[str, Value]]:
     """What the lifecycle rules of an account delete, and after how many days."""
+    for rule in _rules(deployment, part):
+        definition = member_of(rule, "definition")
+        prefixes = member_of(member_of(definition, "filters"), "prefixMatch")
+        delete = member_of(member_of(member_of(definition, "actions"), "baseBlob"), "delete")
+        for prefix in prefixes if isinstance(prefixes, list) and prefixes else ["everything"]:
+            yield words_of(prefix).strip("'"), member_of(delete, "daysAfterModificationGreaterThan")
+
+
+def _rules(deployment: Deployment, part: str) -> Iterator[Value]:
     account = of_part(deployment, part)
     for policy in inside(deployment, account, "Microsoft.Storage/storageAccounts/managementPolicies"):
-        rules = policy.get("properties", "policy", "rules")
-        for rule in rules if isinstance(rules, list) else []:
-            definition = member_of(rule, "definition")
-            prefixes = member_of(member_of(definition, "filters"), "prefixMatch")
-            actions = member_of(definition, "actions")
-            delete = member_of(member_of(actions, "baseBlob"), "delete")
-            for prefix in prefixes if isinstance(prefixes, list) and prefixes else ["everything"]:
-                yield words_of(prefix).strip("'"), member_of(delete, "daysAfterModificationGreaterThan")
+        found = policy.get("properties", "policy", "rules")
+        yield from found if isinstance(found, list) else []

@@ -180,8 +180,20 @@ FAULTS: Final[dict[str, list[Fault]]] = {
         ("app.bicep", "'azd-service-name': 'exporter'", "'x': ''", "not on the app alone"),
     ],
     "retention.state_rules": [
-        ("state-storage.bicep", "openRunDays + runDays", "30", "goes after 30 days, not 90"),
+        ("state-storage.bicep", "openRunDays + runDays", "30", "goes after 30 days, not 180"),
+        ("state-storage.bicep", "openRunDays = 90", "openRunDays = 0", "goes after 90 days, not 180"),
         ("state-storage.bicep", "'exporter/poison/'", "'exporter/'", "where the code alone"),
+    ],
+    "retention.rules": [
+        ("state-storage.bicep", "true\n          type", "false\n          type", "is off"),
+        (
+            "landing-storage.bicep",
+            "enabled: true\n          type",
+            "enabled: false\n          type",
+            "is off",
+        ),
+        ("state-storage.bicep", "baseBlob: {", "snapshot: {\n}\nbaseBlob: {", "something else than delete"),
+        ("state-storage.bicep", "blobTypes: ['blockBlob']", "blobTypes: ['pageBlob']", "leaves out block"),
     ],
     "retention.tied": [
         ("state-storage.bicep", "var rejectDays = 30", "var rejectDays = 31", "in the code it is 30"),
