@@ -83,6 +83,13 @@ OF_AZD: Final = frozenset(
 )
 """What azd sets: learn.microsoft.com/azure/developer/azure-developer-cli/manage-environment-variables"""
 
+UNFINISHED: Final = {"operatorType": "StringNotIn", "key": "data.api", "values": ["CreateFile"]}
+"""Data Lake clients make an empty file, then flush it when it is whole:
+learn.microsoft.com/azure/event-grid/event-schema-blob-storage"""
+
+MOST_TRIES: Final = {"maxDeliveryAttempts": 30, "eventTimeToLiveInMinutes": 1440}
+"""Event Grid's own limits: learn.microsoft.com/azure/event-grid/delivery-and-retry"""
+
 _EXAMPLES: Final = (
     (".primaryEndpoints.blob", "https://account.blob.core.windows.net/"),
     (".primaryEndpoints.queue", "https://account.queue.core.windows.net/"),
@@ -257,6 +264,23 @@ def _announcement(project: Project, blob_triggers: Mapping[str, str]) -> Iterato
             yield "events.bicep: other events than new blobs are announced"
     if announced != dict(blob_triggers):
         yield f"events.bicep announces {announced}, the app waits for {dict(blob_triggers)}"
+
+
+def webhook(project: Project) -> Iterator[str]:
+    """Events that the host does not understand, is not let in with, or gets before a file is whole."""
+    for one in project.second_phase.of_type("Microsoft.EventGrid/systemTopics/eventSubscriptions"):
+        schema = one.get("properties", "eventDeliverySchema")
+        if schema != "EventGridSchema":
+            yield f"events.bicep: events come as {words_of(schema)}"
+        url = words_of(one.get("properties", "destination", "properties", "endpointUrl"))
+        if not re.search(r"/host/default', '[\d-]+'\)\.systemKeys\.blobs_extension\}'$", url):
+            yield "events.bicep: the webhook is not called with the key blobs_extension"
+        filters = one.get("properties", "filter", "advancedFilters")
+        if filters != [UNFINISHED]:
+            yield f"events.bicep: {words_of(filters)} is not what keeps unfinished files out"
+        tries = [one.get("properties", "retryPolicy", name) for name in MOST_TRIES]
+        if tries != list(MOST_TRIES.values()):
+            yield f"events.bicep: an event is given up after {tries}, not {list(MOST_TRIES.values())}"
 
 
 def dead_letters(project: Project) -> Iterator[str]:

@@ -9,6 +9,7 @@ from tests.infra.deployment import DeployedResource, Deployment
 from tests.infra.project import Project, of_part, part_of
 from tests.infra.syntax import Node
 from tests.infra.template import Module, Resource
+from tests.infra.uses import used_names
 from tests.infra.values import words_of
 
 ROLES: Final = {
@@ -126,6 +127,14 @@ def ways(project: Project) -> Iterator[str]:
         for role_name, times in Counter(one.name for one in found).items():
             if times > 1:
                 yield f"{name}: {times} role assignments are called {role_name}"
+
+
+def before_the_app(project: Project) -> Iterator[str]:
+    """An app that starts before it may read its package, or reach it."""
+    waits_for = project.main.modules["app"].body.properties.get("dependsOn")
+    found = set(used_names(waits_for)) if waits_for else set()
+    for name in sorted({"roles", "endpoints"} - found):
+        yield f"main.bicep: the app does not wait for {name}"
 
 
 def scopes(project: Project) -> Iterator[str]:

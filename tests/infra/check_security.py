@@ -137,6 +137,9 @@ def _ways_in(settings: DeployedResource, *, known: bool) -> Iterator[str]:
     for path, value in wanted.items():
         if settings.get(*path) != value:
             yield f"{'.'.join(path[1:])} is {words_of(settings.get(*path))}, not {words_of(value)}"
+    issuer = words_of(settings.get(*entra, "registration", "openIdIssuer"))
+    if issuer != "'${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'":
+        yield f"openIdIssuer is {issuer}, not this directory alone"
     excluded = settings.get("properties", "globalValidation", "excludedPaths")
     if not isinstance(excluded, list) or sorted(map(words_of, excluded)) != [
         f"'{path}'" for path in EXCLUDED_PATHS
@@ -209,6 +212,7 @@ def networks(project: Project) -> Iterator[str]:
                 yield f"{name}: {part} lets in {allowed}"
         yield from (f"{name}: {problem}" for problem in _open_app(of_part(deployment, "app")))
         yield from (f"{name}: {problem}" for problem in _unreached(deployment))
+        yield from (f"{name}: {problem}" for problem in _lost_names(deployment))
     if project.usual.of_type("Microsoft.Network/privateEndpoints"):
         yield "production: there are private endpoints though nobody asked for them"
 
@@ -259,6 +263,21 @@ def _unreached(deployment: Deployment) -> Iterator[str]:
     for identity, service in sorted(wanted ^ found):
         what = "no" if (identity, service) in wanted else "a useless"
         yield f"{service} of {identity}: {what} private endpoint"
+
+
+def _lost_names(deployment: Deployment) -> Iterator[str]:
+    """Private endpoints that their services' names do not lead to."""
+    for one in deployment.of_type("Microsoft.Network/privateEndpoints/privateDnsZoneGroups"):
+        zones = one.get("properties", "privateDnsZoneConfigs")
+        service = one.name.removesuffix("-endpoint/default").rpartition("-")[2]
+        storage = f"privatelink.{service}.${{environment().suffixes.storage}}"
+        wanted = "privatelink.vaultcore.azure.net" if service == "vault" else storage
+        found = [
+            words_of(member_of(member_of(zone, "properties"), "privateDnsZoneId"))
+            for zone in (zones if isinstance(zones, list) else [])
+        ]
+        if found != [f"[Microsoft.Network/privateDnsZones {wanted}].id"]:
+            yield f"{one.name}: {service} is found by {found}, not by {wanted}"
 
 
 def diagnostics(project: Project) -> Iterator[str]:

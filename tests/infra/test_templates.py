@@ -97,6 +97,13 @@ FAULTS: Final[dict[str, list[Fault]]] = {
         ("events.bicep", "'on_segment_dropped'", "'on_drop'", "on_segment_dropped"),
         ("events.bicep", "source: landing.id", "source: state.id", "the topic's source is"),
     ],
+    "names.webhook": [
+        ("events.bicep", "'EventGridSchema'", "'CloudEventSchemaV1_0'", "events come as"),
+        ("events.bicep", "systemKeys.blobs_extension", "masterKey", "the key blobs_extension"),
+        ("events.bicep", "'StringNotIn'", "'StringIn'", "keeps unfinished files out"),
+        ("events.bicep", "'data.api'", "'data.blobType'", "keeps unfinished files out"),
+        ("events.bicep", "Attempts int = 30", "Attempts int = 1", "is given up after"),
+    ],
     "names.dead_letters": [
         ("events.bicep", "resourceId: state.id", "resourceId: landing.id", "dead letters go"),
     ],
@@ -118,6 +125,9 @@ FAULTS: Final[dict[str, list[Fault]]] = {
         ("roles.bicep", "principalType: 'ServicePrincipal'", "", "has no principalType"),
         ("dead-letter-role.bicep", "'ServicePrincipal'", "'User'", "is for an identity"),
         ("roles.bicep", "guid(landing.id, identity", "guid(state.id, identity", "role assignments are"),
+    ],
+    "roles.before_the_app": [
+        ("main.bicep", "    roles\n    endpoints\n", "    endpoints\n", "does not wait for roles"),
     ],
     "roles.scopes": [
         ("roles.bicep", "scope: vault\n", "scope: subscription()\n", "has the scope subscription()"),
@@ -147,6 +157,7 @@ FAULTS: Final[dict[str, list[Fault]]] = {
     ],
     "security.authentication": [
         ("authentication.bicep", "'/api/opt-out/*'", "'/api/*'", "excludedPaths is"),
+        ("authentication.bicep", "tenant().tenantId}/v2.0", "'common'}/v2.0", "openIdIssuer is"),
         ("authentication.bicep", "requireAuthentication: true", "", "requireAuthent"),
         ("authentication.bicep", "'Return401' :", "'AllowAnonymous' :", "'AllowAnony"),
     ],
@@ -162,6 +173,9 @@ FAULTS: Final[dict[str, list[Fault]]] = {
     "security.networks": [
         ("vault.bicep", "'Deny'", "'Allow'", "vault has publicNetworkAccess"),
         ("network/endpoints.bicep", "groupId: 'table'", "groupId: 'file'", "no private endpoint"),
+        ("network/endpoints.bicep", "'privatelink.blob.", "'privatelink.blobs.", "is found by"),
+        ("network/endpoints.bicep", "'queue', zone: 1 }", "'queue', zone: 0 }", "is found by"),
+        ("network/endpoints.bicep", "vaultcore.azure.net", "vault.azure.net", "vault is found by"),
         ("app.bicep", "restrictInbound ? 'Deny' : 'Allow'", "'Allow'", "lets in whoever has no rule"),
         ("app.bicep", "ipAddress: 'AzureEventGrid'", "ipAddress: 'Internet'", "the app lets in"),
         ("main.bicep", "network!.outputs.appSubnetId", "''", "the app is in no subnet"),
