@@ -11,13 +11,29 @@ from typing import Final
 
 import pytest
 
-from tests.infra import check_azd, check_names, check_retention, check_roles, check_security, check_templates
+from tests.infra import (
+    check_alerts,
+    check_azd,
+    check_names,
+    check_retention,
+    check_roles,
+    check_security,
+    check_templates,
+)
 from tests.infra.project import RESOURCE_TYPES, ROOT, Project
 from tests.infra.trim_types import used_types
 
 Check = Callable[[Project], Iterator[str]]
 
-MODULES: Final = (check_templates, check_names, check_roles, check_security, check_retention, check_azd)
+MODULES: Final = (
+    check_templates,
+    check_names,
+    check_roles,
+    check_security,
+    check_retention,
+    check_alerts,
+    check_azd,
+)
 CHECKS: Final[dict[str, Check]] = {
     f"{module.__name__.rpartition('_')[2]}.{name}": check
     for module in MODULES
@@ -214,6 +230,25 @@ FAULTS: Final[dict[str, list[Fault]]] = {
     ],
     "retention.landing_rules": [
         ("landing-storage.bicep", "if (deleteAfterDays > 0)", "if (true)", "account deletes"),
+    ],
+    "alerts.going_off": [
+        ("alerts.bicep", "enabled: true\n      severity", "enabled: false\n      severity", "is off"),
+        ("event-alerts.bicep", "threshold: 0", "threshold: 1000", "goes off at ('Total'"),
+        ("alerts.bicep", "'GreaterThan'", "'LessThan'", "goes off at ('Count'"),
+        ("alerts.bicep", "OfEvaluationPeriods: 1", "OfEvaluationPeriods: 4", "finds something again"),
+    ],
+    "alerts.looking": [
+        ("alerts.bicep", "logWorkspaceId\n      ]", "insightsId\n      ]", "looks at [["),
+        ("alerts.bicep", "frequency: 'PT15M'", "frequency: 'PT1H'", "looks every 60 minutes at 15"),
+        ("alerts.bicep", "autoMitigate: rule.lasts", "autoMitigate: true", "is called mended"),
+        ("event-alerts.bicep", "'DeadLetteredCount'", "'PublishSuccessCount'", "another metric than"),
+        ("alerts.bicep", "'queries/alerts/throttling.kql'", "'queries/slow.kql'", "in throttling.kql"),
+    ],
+    "alerts.reaching": [
+        ("alerts.bicep", "          actionGroup.id\n", "", "reaches nobody"),
+        ("event-alerts.bicep", "actionGroupId: actionGroupId", "actionGroupId: topicId", "reaches nobody"),
+        ("alerts.bicep", "emailAddress: address", "emailAddress: 'x@example.org'", "not ann and bob"),
+        ("main.bicep", "expectedExports: expectedDrops", "expectedExports: []", "no alert for drops"),
     ],
     "azd.services": [
         ("../azure.yaml", "host: function", "host: appservice", "is hosted on appservice"),
