@@ -16,7 +16,9 @@ WANTED: Final[dict[str, dict[str, Any]]] = {
     _STORAGE: {
         "properties.allowBlobPublicAccess": False,
         "properties.allowCrossTenantReplication": False,
+        "properties.defaultToOAuthAuthentication": True,
         "properties.minimumTlsVersion": "TLS1_2",
+        "properties.networkAcls.bypass": "AzureServices",
         "properties.supportsHttpsTrafficOnly": True,
     },
     f"{_STORAGE}/blobServices/containers": {"properties.publicAccess": "None"},
@@ -28,6 +30,7 @@ WANTED: Final[dict[str, dict[str, Any]]] = {
     },
     _SITE: {
         "properties.httpsOnly": True,
+        "properties.functionAppConfig.deployment.storage.authentication.type": "UserAssignedIdentity",
         "properties.siteConfig.cors": None,
         "properties.siteConfig.ftpsState": "Disabled",
         "properties.siteConfig.minTlsVersion": "1.2",

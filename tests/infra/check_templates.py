@@ -8,6 +8,7 @@ from tests.infra.deployment import deploy
 from tests.infra.project import RESOURCE_TYPES, Project
 from tests.infra.typecheck import read_problems, resource_problems
 from tests.infra.uses import reads
+from tests.infra.values import words_of
 
 
 def syntax(project: Project) -> Iterator[str]:
@@ -67,6 +68,19 @@ def parameter_file(project: Project) -> Iterator[str]:
     required = {name for name, parameter in parameters.items() if parameter.required}
     for name in sorted(required - set(project.parameter_file)):
         yield f"main.parameters.json: the required '{name}' is missing"
+
+
+def platform(project: Project) -> Iterator[str]:
+    """What fits the types and Azure still refuses: the first time, or once it is there."""
+    for one in project.usual.of_type("Microsoft.Insights/workbooks"):
+        if not words_of(one.get("name")).startswith("guid("):
+            yield f"{one.place}: the name of a workbook is a GUID"
+    for one in project.usual.of_type("Microsoft.OperationalInsights/workspaces/savedSearches"):
+        if one.get("etag") != "*":
+            yield f"{one.place}: a second deployment is refused: the search is there already"
+    for one in project.deployments["private"].of_type("Microsoft.Network/virtualNetworks"):
+        if "'Microsoft.App/environments'" not in words_of(one.get("properties", "subnets")):
+            yield f"{one.place}: Flex Consumption wants a subnet delegated to Microsoft.App/environments"
 
 
 def tiers(project: Project) -> Iterator[str]:

@@ -88,6 +88,11 @@ FAULTS: Final[dict[str, list[Fault]]] = {
         ("main.parameters.json", '"tier"', '"teir"', "no parameter 'teir'"),
         ("main.parameters.json", '"alertEmails"', '"a"', "'alertEmails' is missing"),
     ],
+    "templates.platform": [
+        ("workbook.bicep", "guid(resourceGroup().id, appName, 'workbook')", "'workbook'", "is a GUID"),
+        ("queries.bicep", "etag: '*'", "", "a second deployment is refused"),
+        ("network/network.bicep", "'Microsoft.App/env", "'Microsoft.Web/env", "wants a subnet"),
+    ],
     "templates.tiers": [
         ("tiers/production.json", '"auditReads"', '"audit"', "'auditReads' is missing"),
     ],
@@ -152,6 +157,9 @@ FAULTS: Final[dict[str, list[Fault]]] = {
     ],
     "security.resources": [
         ("state-storage.bicep", "'TLS1_2'", "'TLS1_0'", "minimumTlsVersion is 'TLS1_0'"),
+        ("state-storage.bicep", "bypass: 'AzureServices'", "bypass: 'None'", "bypass is 'None'"),
+        ("landing-storage.bicep", "defaultToOAuthAuthentication: true", "", "Authentication is null"),
+        ("app.bicep", "'UserAssignedIdentity'", "'SystemAssignedIdentity'", "authentication.type is"),
         ("app.bicep", "httpsOnly: true", "httpsOnly: false", "httpsOnly is false"),
         ("app.bicep", "ftpsState: 'Disabled'", "", "ftpsState is null"),
         ("app.bicep", "http20Enabled", "cors: { allowedOrigins: ['*'] }\n http20Enabled", "cors"),
