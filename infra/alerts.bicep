@@ -210,6 +210,8 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       scopes: [
         logWorkspaceId
       ]
+      // A new workspace may not know the tables yet that the first rows make; tests parse the queries.
+      skipQueryValidation: true
       evaluationFrequency: rule.frequency
       windowSize: rule.window
       autoMitigate: rule.lasts
@@ -256,6 +258,8 @@ resource missingDrops 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       scopes: [
         logWorkspaceId
       ]
+      // A new workspace may not know the tables yet that the first rows make; tests parse the queries.
+      skipQueryValidation: true
       evaluationFrequency: 'PT1H'
       // The longest there is (learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-log-alert-rule); the
       // query takes the export's hours out of it.

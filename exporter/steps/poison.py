@@ -80,7 +80,7 @@ async def bury_drop(text: bytes, ports: Ports) -> None:
         ports.telemetry.event(Event.MESSAGE_POISONED, queue=DROPS, why="not an event of a blob")
         return
     try:
-        await receive(event.blob, ports, announced=False)
+        await receive(event.blob, ports)
     except Exception as error:
         if ports.is_outage(error):
             raise

@@ -48,12 +48,11 @@ if [ -n "${AZURE_SUBSCRIPTION_ID:-}" ]; then
   fi
 fi
 
-# A role is given to a person or to a pipeline, and Azure wants to know to which.
-if [ -z "${AZURE_PRINCIPAL_TYPE:-}" ]; then
-  case "$(az account show --query user.type --output tsv)" in
-    user) azd env set AZURE_PRINCIPAL_TYPE User ;;
-    *) azd env set AZURE_PRINCIPAL_TYPE ServicePrincipal ;;
-  esac
-fi
+# A role is given to a person or to a pipeline, and Azure wants to know to which. It is asked each time: a person and a
+# pipeline may take turns with one environment.
+case "$(az account show --query user.type --output tsv)" in
+  user) azd env set AZURE_PRINCIPAL_TYPE User ;;
+  *) azd env set AZURE_PRINCIPAL_TYPE ServicePrincipal ;;
+esac
 
 exec sh ./entra-application.sh

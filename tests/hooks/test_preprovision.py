@@ -6,10 +6,11 @@ from tests.hooks.tools import REFUSED, Tools
 
 ENVIRONMENT = {
     "AZURE_ENV_NAME": "prod",
-    "AZURE_PRINCIPAL_TYPE": "User",
     "ALERT_EMAILS": "ops@example.org",
     "ENTRA_APPLICATION_NAME": "none",
 }
+
+SIGNED_IN = {"az account show": ["user"], "azd env set": [""]}
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ def test_without_an_address_for_alerts_nothing_begins(tools: Tools, emails: str)
 
 @pytest.mark.parametrize("emails", ["ops@example.org", "ops@example.org, ann+night@example.org"])
 def test_several_addresses_may_have_blanks_between(tools: Tools, emails: str) -> None:
-    tools.answers = {"az account show": ["user"]}
+    tools.answers = SIGNED_IN
 
     assert tools.run("preprovision.sh", {**ENVIRONMENT, "ALERT_EMAILS": emails}).code == 0
 
@@ -41,7 +42,7 @@ def test_expected_exports_that_the_template_can_not_read_are_named(tools: Tools,
 
 @pytest.mark.parametrize("expected", ["", "vip:1", "vip:26, gold_2:48"])
 def test_expected_exports_may_be_several_or_none(tools: Tools, expected: str) -> None:
-    tools.answers = {"az account show": ["user"]}
+    tools.answers = SIGNED_IN
 
     assert tools.run("preprovision.sh", {**ENVIRONMENT, "EXPECTED_EXPORTS": expected}).code == 0
 
@@ -68,17 +69,20 @@ def test_az_in_another_directory_than_azd_is_refused(tools: Tools) -> None:
 
 
 @pytest.mark.parametrize(("kind", "noted"), [("user", "User"), ("servicePrincipal", "ServicePrincipal")])
-def test_what_deploys_is_noted_for_its_roles(tools: Tools, kind: str, noted: str) -> None:
-    tools.answers = {"az account show": [kind], "azd env set": [""]}
+@pytest.mark.parametrize("before", ["", "User", "ServicePrincipal"])
+def test_what_deploys_is_noted_for_its_roles_each_time(
+    tools: Tools, kind: str, noted: str, before: str
+) -> None:
+    tools.answers = {**SIGNED_IN, "az account show": [kind]}
 
-    ended = tools.run("preprovision.sh", {**ENVIRONMENT, "AZURE_PRINCIPAL_TYPE": ""})
+    ended = tools.run("preprovision.sh", {**ENVIRONMENT, "AZURE_PRINCIPAL_TYPE": before})
 
     assert ended.code == 0
     assert ended.made("azd") == [f"azd env set AZURE_PRINCIPAL_TYPE {noted}"]
 
 
 def test_then_the_application_has_its_turn(tools: Tools) -> None:
-    tools.answers = {"az account show": ["user"]}
+    tools.answers = SIGNED_IN
 
     ended = tools.run("preprovision.sh", ENVIRONMENT)
 
