@@ -24,7 +24,7 @@ TESTS = Path(__file__).parent
 IN_REAL_TIME = {"identity", "runs", "telemetry", "worker"}
 """Folders of tests that start whole sites of several processes."""
 
-# The width of whoever's terminal is none of the tests' business; processes that share the tests are given one.
+# The width of a terminal is none of the tests' business; processes that share the tests are given one.
 os.environ.pop("COLUMNS", None)
 
 # As in host.json: at INFO the storage library logs every request.
