@@ -10,7 +10,7 @@ ENVIRONMENT = {
     "ENTRA_APPLICATION_NAME": "none",
 }
 
-SIGNED_IN = {"az account show": ["user"], "azd env set": [""]}
+SIGNED_IN: dict[str, list[str | None]] = {"az account show": ["user"], "azd env set": [""]}
 
 
 @pytest.mark.parametrize(
