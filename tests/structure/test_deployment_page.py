@@ -105,3 +105,20 @@ def test_every_file_that_is_named_exists() -> None:
 
 def test_the_page_says_that_nobody_has_run_it_in_azure() -> None:
     assert "Nobody has run any of this in Azure yet" in PAGE
+
+
+def test_a_deployment_by_hand_gives_each_template_what_it_asks_for() -> None:
+    outputs = set(re.findall(r"^output (\w+) ", TEMPLATE, re.MULTILINE))
+    commands = re.findall(r"^\$ az deployment group create (?:.*\\\n)*.*$", PAGE, re.MULTILINE)
+
+    assert len(commands) == 2
+    for command in commands:
+        path = re.search(r"--template-file (\S+)", command)
+        assert path
+        text = (ROOT / path[1]).read_text(encoding="utf-8")
+        declared = set(re.findall(r"^param (\w+) ", text, re.MULTILINE))
+        optional = set(re.findall(r"^param (\w+) \w+(?:\?| =)", text, re.MULTILINE))
+        given = dict(re.findall(r"\b(\w+)=(\S+)", command))
+
+        assert declared - optional <= set(given) <= declared, path[1]
+        assert {value for value in given.values() if value.isupper()} <= outputs | {"OBJECT_ID"}, path[1]
