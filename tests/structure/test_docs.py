@@ -219,3 +219,14 @@ def test_only_a_test_makes_a_yes() -> None:
     for row in rows:
         for cell in row.strip("|").split("|")[1:]:
             assert re.fullmatch(r"not yet|\[yes\]\(tests/[\w/]+\.py\)", cell.strip()), row
+
+
+@pytest.mark.parametrize("name", ["docs/runbooks.md", "docs/operations.md"])
+def test_what_was_lost_is_made_anew_whatever_azd_remembers(name: str) -> None:
+    """azd leaves out a deployment whose template and values are those of the last one, unless it is told
+    otherwise (github.com/Azure/azure-dev, issue 8349); a variable that was set is another value."""
+    for paragraph in re.split(r"\n\n|\n(?=\|)", text_of(name)):
+        if "azd env set" not in paragraph:
+            assert "`azd provision`" not in paragraph, paragraph
+        if paragraph.startswith("|"):
+            assert "`azd up`" not in paragraph, paragraph
