@@ -63,8 +63,12 @@ LISTING_SECONDS: Final = 0.03
 LOOK_SECONDS: Final = 0.1
 """Assumed: looking after one open run, some five requests."""
 
-ALERT_RULES: Final = 9
-"""Rules of infra/alerts.bicep; a test counts them."""
+QUICK_ALERTS: Final = 4
+"""Log search alerts of infra/alerts.bicep that look each five minutes; tests count these and the next two."""
+SLOW_ALERTS: Final = 4
+"""Those that look each quarter of an hour. An export that expects drops has one more, each hour."""
+METRIC_ALERTS: Final = 2
+"""Alerts of infra/event-alerts.bicep."""
 ACCOUNTS: Final = (1, 100, 10_000)
 CONTACTS_OF_AN_ACCOUNT: Final = 100_000
 """A day's contacts of each, where they are spread over the day."""
@@ -104,8 +108,11 @@ class Prices:
     gb_logged: float = 2.30
     """Log Analytics, first month included."""
     gb_out: float = 0.087
-    alert_rule: float = 1.50
-    """A month of a log search rule that looks each five minutes."""
+    quick_alert: float = 1.50
+    """A month of a log search alert that looks each five minutes."""
+    slow_alert: float = 0.50
+    """The same each quarter of an hour or less often."""
+    metric_alert: float = 0.10
 
 
 @dataclass(frozen=True)
@@ -191,8 +198,11 @@ def stored(contacts_per_day: int, days: int) -> Usage:
     return Usage(stored_bytes=contacts_per_day * CONTACT_STORED_BYTES * days)
 
 
-def bill(usage: Usage, prices: Prices, *, memory_mb: int, rules: int = 0, free_grant: bool = True) -> Bill:
-    """What a month's usage costs; without the free grant, as a second app of the subscription pays."""
+def bill(
+    usage: Usage, prices: Prices, *, memory_mb: int, alerts: float = 0.0, free_grant: bool = True
+) -> Bill:
+    """What a month's usage costs, with so many dollars for alerts; without the free grant, as a second app of
+    the subscription pays."""
     gb_seconds = usage.active_seconds * memory_mb / 1024
     executions = usage.executions
     if free_grant:
@@ -206,9 +216,15 @@ def bill(usage: Usage, prices: Prices, *, memory_mb: int, rules: int = 0, free_g
         + usage.queue_requests / 1e4 * prices.ten_thousand_queue_requests
         + usage.stored_bytes / gigabyte * prices.gb_stored,
         logs=usage.logged_bytes / gigabyte * prices.gb_logged,
-        alerts=rules * prices.alert_rule,
+        alerts=alerts,
         network=usage.sent_bytes / gigabyte * prices.gb_out,
     )
+
+
+def alerts_month(prices: Prices, expected_exports: int) -> float:
+    """US dollars that all alerts cost in a month, with so many exports that expect drops."""
+    slow = SLOW_ALERTS + expected_exports
+    return QUICK_ALERTS * prices.quick_alert + slow * prices.slow_alert + METRIC_ALERTS * prices.metric_alert
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -235,14 +251,14 @@ def million_table(prices: Prices) -> str:
 
 
 def month_table(prices: Prices) -> str:
-    """What a month costs: idle, and with a million contacts a day; ten segments, all alert rules."""
+    """What a month costs: idle, and with a million contacts a day; ten segments, all of them expected."""
     rows = []
     for name, contacts in (("nothing is dropped", 0), ("1,000,000 contacts a day", 1_000_000)):
         for memory in (512, 2_048):
             usage = standing(MONTH_DAYS, segments=10) + stored(contacts, MONTH_DAYS)
             if contacts:
                 usage += delivery(contacts).times(MONTH_DAYS)
-            paid = bill(usage, prices, memory_mb=memory, rules=ALERT_RULES)
+            paid = bill(usage, prices, memory_mb=memory, alerts=alerts_month(prices, 10))
             amounts = (paid.compute, paid.storage, paid.logs, paid.alerts, paid.network, paid.total)
             rows.append([name, f"{memory:,} MB", *(f"${amount:.2f}" for amount in amounts)])
     return table(

@@ -74,7 +74,7 @@ def test_usage_adds_up() -> None:
 
 def test_a_bill_is_the_sum_of_its_parts() -> None:
     usage = Usage(blob_writes=1e4, blob_reads=1e4, queue_requests=1e4, stored_bytes=1e9, logged_bytes=1e9)
-    paid = bill(usage, Prices(), memory_mb=512, rules=2)
+    paid = bill(usage, Prices(), memory_mb=512, alerts=3.00)
 
     assert paid.storage == pytest.approx(0.05 + 0.004 + 0.004 + 0.02)
     assert (paid.logs, paid.alerts, paid.compute, paid.network) == (2.30, 3.00, 0, 0)
@@ -124,7 +124,8 @@ def test_the_documents_have_its_figures() -> None:
 def test_the_documents_have_its_prices() -> None:
     page = text_of("docs/operations.md").partition("## Cost")[2].partition("\n## ")[0]
 
-    for price in (PRICES.million_executions, PRICES.gb_logged, PRICES.gb_out, PRICES.alert_rule):
+    alerts = (PRICES.quick_alert, PRICES.slow_alert, PRICES.metric_alert)
+    for price in (PRICES.million_executions, PRICES.gb_logged, PRICES.gb_out, *alerts):
         assert re.search(rf"\${price:.3f}?0?\b".replace(".", r"\."), page) or f"${price:g}" in page, price
     assert f"${PRICES.gb_second:f}" in page
 
@@ -135,7 +136,7 @@ def test_the_readme_has_its_sums() -> None:
         bill(delivery(1_000_000), PRICES, memory_mb=memory, free_grant=False).total for memory in (512, 2_048)
     )
     idle = [
-        bill(standing(30, segments=10), PRICES, memory_mb=memory, rules=cost.ALERT_RULES).total
+        bill(standing(30, segments=10), PRICES, memory_mb=memory, alerts=cost.alerts_month(PRICES, 10)).total
         for memory in (512, 2_048)
     ]
 
@@ -144,7 +145,21 @@ def test_the_readme_has_its_sums() -> None:
     assert [round(total, -1) for total in idle] == [30, 30]
 
 
-def test_every_alert_rule_is_paid_for() -> None:
-    rules = list((ROOT / "infra" / "queries" / "alerts").glob("*.kql"))
+def test_every_alert_is_paid_for_by_how_often_it_looks() -> None:
+    logs = text_of("infra/alerts.bicep").partition("\nvar rules = [")[2].partition("\n]")[0]
+    metrics = text_of("infra/event-alerts.bicep").partition("\nvar rules = [")[2].partition("\n]")[0]
 
-    assert len(rules) == cost.ALERT_RULES
+    assert logs.count("frequency: 'PT5M'") == cost.QUICK_ALERTS
+    assert (
+        logs.count("frequency: 'PT15M'") == logs.count("frequency:") - cost.QUICK_ALERTS == cost.SLOW_ALERTS
+    )
+    assert len(re.findall(r"^    name: ", metrics, re.MULTILINE)) == cost.METRIC_ALERTS
+
+
+def test_the_runbooks_reckon_alerts_with_the_same_prices() -> None:
+    runbooks = " ".join(text_of("docs/runbooks.md").split())
+
+    standing_sum = (
+        f"= {cost.alerts_month(PRICES, 0):.2f}, and {PRICES.slow_alert:.2f} for each expected export"
+    )
+    assert standing_sum in runbooks
