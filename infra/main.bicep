@@ -153,7 +153,7 @@ param hostPatterns string = ''
 @description('Days that old drops stay, or never: EXPORTER_DROP_RETENTION_DAYS. Default: 30, by the app.')
 param dropRetentionDays string = ''
 
-@description('Days after which every file in the landing account is deleted, whatever it is; 0: never. landing-storage.bicep says when that is safe.')
+@description('Days after which every file in the container segments is deleted, whatever it is; 0: never. landing-storage.bicep says when that is safe.')
 @minValue(0)
 @maxValue(3650)
 param landingDeleteAfterDays int = 0

@@ -122,3 +122,14 @@ def test_a_deployment_by_hand_gives_each_template_what_it_asks_for() -> None:
 
         assert declared - optional <= set(given) <= declared, path[1]
         assert {value for value in given.values() if value.isupper()} <= outputs | {"OBJECT_ID"}, path[1]
+
+
+def test_what_the_landing_account_deletes_by_age_is_told_as_it_is() -> None:
+    rule = re.search(
+        r"prefixMatch: \['(\w+)/'\]", (INFRA / "landing-storage.bicep").read_text(encoding="utf-8")
+    )
+    privacy = " ".join((ROOT / "docs" / "privacy.md").read_text(encoding="utf-8").split())
+
+    assert rule
+    assert f"every file in the container {rule[1]} is deleted" in PAGE
+    assert f"such a rule, for `{rule[1]}` alone, only if `landingDeleteAfterDays`" in privacy
