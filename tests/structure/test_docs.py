@@ -230,3 +230,15 @@ def test_what_was_lost_is_made_anew_whatever_azd_remembers(name: str) -> None:
             assert "`azd provision`" not in paragraph, paragraph
         if paragraph.startswith("|"):
             assert "`azd up`" not in paragraph, paragraph
+
+
+def test_what_has_not_run_is_told_the_same_in_readme_and_changelog() -> None:
+    sentences = [
+        sentence
+        for name in ("README.md", "CHANGELOG.md")
+        for sentence in re.findall(r"Nothing has run [^.]+\.", " ".join(text_of(name).split()))
+    ]
+
+    assert len(sentences) == 2
+    assert all("Functions host" in sentence and "Azure" in sentence for sentence in sentences)
+    assert not any("worker" in sentence for sentence in sentences), "the worker's column has its tests"
