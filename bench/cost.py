@@ -291,10 +291,21 @@ class Limit:
         return math.floor(self.there / self.taken)
 
 
+_SENDING_CALLS: Final = MAX_CHUNK_BODIES / WINDOW_SECONDS * BODY_SECONDS
+_FOLLOWING_CALLS: Final = 1.0
+"""Calls under way at a time for an account that is being sent to."""
+
+
 def calls_at_once(accounts: float) -> float:
     """Calls of functions under way while so many accounts are sent to: each sends for a part of the time,
     and is asked about its batches all the time."""
-    return accounts * (MAX_CHUNK_BODIES / WINDOW_SECONDS * BODY_SECONDS + 1.0)
+    return accounts * (_SENDING_CALLS + _FOLLOWING_CALLS)
+
+
+def instances(accounts: float) -> int:
+    """How many that takes: Flex Consumption gives each function instances of its own
+    (learn.microsoft.com/azure/azure-functions/flex-consumption-plan)."""
+    return sum(math.ceil(accounts * calls / CALLS_AT_ONCE) for calls in (_SENDING_CALLS, _FOLLOWING_CALLS))
 
 
 def sweep_seconds(segments: float, open_runs: float) -> float:
@@ -358,7 +369,7 @@ def together_table() -> str:
             [
                 f"{accounts:,}",
                 f"{accounts * contacts_per_day():,}",
-                f"{math.ceil(calls_at_once(accounts) / CALLS_AT_ONCE):,}",
+                f"{instances(accounts):,}",
                 f"{requests:,.0f}",
                 f"{sweep_seconds(accounts, accounts):,.1f} s",
                 *(f"{count:,}" for count in deployments),
@@ -378,7 +389,7 @@ def spread_table() -> str:
                 f"{accounts:,}",
                 f"{accounts * CONTACTS_OF_AN_ACCOUNT:,}",
                 f"{busy:,.1f}",
-                f"{math.ceil(calls_at_once(busy) / CALLS_AT_ONCE):,}",
+                f"{instances(busy):,}",
                 f"{sweep_seconds(accounts, busy):,.1f} s",
                 f"{math.ceil(accounts / segments_in_time()):,}",
             ]

@@ -145,6 +145,10 @@ def test_the_readme_has_its_sums() -> None:
     assert [round(total, -1) for total in idle] == [30, 30]
 
 
+def test_sending_and_following_up_have_instances_of_their_own() -> None:
+    assert [cost.instances(accounts) for accounts in (0.01, 1, 4, 100)] == [2, 2, 2, 29]
+
+
 def test_every_alert_is_paid_for_by_how_often_it_looks() -> None:
     logs = text_of("infra/alerts.bicep").partition("\nvar rules = [")[2].partition("\n]")[0]
     metrics = text_of("infra/event-alerts.bicep").partition("\nvar rules = [")[2].partition("\n]")[0]
