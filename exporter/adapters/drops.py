@@ -24,6 +24,9 @@ from exporter.errors import ConflictError, RetryLaterError, StopRunError
 _ETAG: Final = "exporter_etag"
 _LAST_MODIFIED: Final = "exporter_last_modified"
 _SIZE: Final = "exporter_size"
+_IS_FOLDER: Final = "hdi_isfolder"
+"""Metadata of a blob that stands for a folder: Hadoop's clients, so Spark's too, make one for each where the
+account has no folders of its own (github.com/apache/hadoop, hadoop-azure, BlobMaterialization)."""
 
 
 class BlobDropStore:
@@ -37,16 +40,17 @@ class BlobDropStore:
         self._documents = documents
 
     async def source(self, blob: str) -> Source | None:
-        """The blob as it is now, or None when it is gone."""
+        """The blob as it is now, or None when it is gone or stands for a folder."""
         try:
-            return _source(await self._landing.get_blob_client(blob).get_blob_properties())
+            properties = await self._landing.get_blob_client(blob).get_blob_properties()
         except ResourceNotFoundError:
             return None
+        return None if _is_folder(properties) else _source(properties)
 
     async def folder(self, prefix: str) -> list[Source]:
-        """The blobs below a prefix, sorted by name."""
+        """The blobs below a prefix, sorted by name; those that stand for folders left out."""
         blobs = self._landing.list_blobs(name_starts_with=prefix or None, include=["metadata"])
-        return [_source(blob) async for blob in blobs]
+        return [_source(blob) async for blob in blobs if not _is_folder(blob)]
 
     def read(self, source: Source) -> Iterator[bytes]:
         """The blob's bytes in blocks, all of the version that was seen, or of the one that stands for it.
@@ -157,6 +161,10 @@ class BlobDropStore:
 
 def _record_name(version: str) -> str:
     return f"drops/{version}.json"
+
+
+def _is_folder(blob: BlobProperties) -> bool:
+    return (blob.metadata or {}).get(_IS_FOLDER) == "true"
 
 
 def _source(blob: BlobProperties) -> Source:

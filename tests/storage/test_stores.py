@@ -158,6 +158,15 @@ async def test_pauses_are_swapped_and_seen_by_everybody(ground: Ground) -> None:
     }
 
 
+async def test_a_folder_that_is_kept_as_a_blob_is_no_file(ground: Ground) -> None:
+    drops = BlobDropStore(ground.storage.landing, ground.storage.blocking_landing, ground.documents)
+    await ground.storage.landing.upload_blob("vip/monday", b"", metadata={"hdi_isfolder": "true"})
+    part = await drops.put("vip/monday/part-0.csv", [b"Email\n"])
+
+    assert await drops.folder("vip/") == [part]
+    assert await drops.source("vip/monday") is None
+
+
 async def test_a_drop_is_read_only_in_the_version_that_was_seen(ground: Ground) -> None:
     drops = BlobDropStore(ground.storage.landing, ground.storage.blocking_landing, ground.documents)
     seen = await drops.put("vip/a.csv", [b"Email\n", b"a@example.org\n"])
