@@ -292,18 +292,22 @@ class _Reader:
         """The connection string of Application Insights, or None."""
         if not connection_string:
             return None
-        pairs = [part.partition("=") for part in connection_string.rstrip(";").split(";")]
-        parts = {key.strip().lower(): value for key, _, value in pairs}
-        endpoint = parts.get("ingestionendpoint", "")
-        if not _CLIENT_ID.fullmatch(parts.get("instrumentationkey", "")) or not _INGESTION.fullmatch(
-            endpoint
+        # The exporters' own parser is as strict: what it does not take would fail every call of a function.
+        text = connection_string.rstrip(";")
+        pairs = [part.split("=") for part in text.split(";")]
+        parts = {pair[0].lower(): pair[1] for pair in pairs if len(pair) == 2}
+        if (
+            any(len(pair) != 2 for pair in pairs)
+            or not _CLIENT_ID.fullmatch(parts.get("instrumentationkey", ""))
+            or not _INGESTION.fullmatch(parts.get("ingestionendpoint", ""))
+            or parts.get("authorization", "ikey").lower() != "ikey"
         ):
             self._refuse(
                 INSIGHTS_SETTING,
                 "should be the connection string of an Application Insights resource "
                 "(InstrumentationKey=…;IngestionEndpoint=https://…)",
             )
-        return connection_string
+        return text
 
     def trace_percentage(self) -> float:
         """The part of the traces that is recorded."""

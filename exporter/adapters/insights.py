@@ -45,6 +45,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from exporter import __version__
 from exporter.adapters.telemetry import LogTelemetry, known_fields, line
 from exporter.domain.trace import traceparent
+from exporter.settings import INSIGHTS_SETTING
 from exporter.steps.events import METRIC_KINDS, Event, Metric, MetricKind, SpanName
 
 SCOPE: Final = "exporter"
@@ -180,6 +181,9 @@ def open_insights(connection_string: str, percentage: float, instance: str) -> I
     Raises ValueError for a connection string that names no resource.
     """
     os.environ.update(_QUIET)
+    if INSIGHTS_SETTING in os.environ:
+        # The exporters parse this one, too, and do not take a semicolon at its end.
+        os.environ[INSIGHTS_SETTING] = connection_string
     # No detectors: the one for machines asks the metadata service. Names of people's machines stay here.
     resource = Resource(
         {

@@ -1,6 +1,7 @@
 """What the real SDK and exporters post: spans, events and metrics of the closed lists, nothing else."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -230,3 +231,28 @@ def test_nothing_but_the_ingestion_is_asked_or_told_anything(ingestion: Ingestio
     assert reached == {"127.0.0.1", f"('127.0.0.1', {port})"}
     assert len(ingestion.envelopes) == 3
     assert {envelope.tags["ai.cloud.roleInstance"] for envelope in ingestion.envelopes} == {"0123456789ab"}
+
+
+OPENED_BY_SETTINGS = """
+import os
+from exporter.adapters.insights import open_insights
+from exporter.settings import Settings
+settings = Settings.from_env(os.environ)
+open_insights(settings.insights, settings.trace_percentage, "0123456789ab").close()
+"""
+
+
+@pytest.mark.parametrize("end", [";", "; "])
+def test_what_the_settings_accept_the_exporters_accept(ingestion: Ingestion, end: str) -> None:
+    setting = {"APPLICATIONINSIGHTS_CONNECTION_STRING": ingestion.connection_string + end}
+    opened = subprocess.run(
+        [sys.executable, "-c", OPENED_BY_SETTINGS],
+        cwd=ROOT,
+        env={**os.environ, "EXPORTER_STORAGE": "UseDevelopmentStorage=true", **setting},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert opened.returncode == 0, opened.stderr

@@ -262,7 +262,7 @@ INSIGHTS = (
 def test_telemetry_goes_where_the_platform_says(text: str) -> None:
     settings = Settings.from_env({"EXPORTER_STORAGE": STORAGE, "APPLICATIONINSIGHTS_CONNECTION_STRING": text})
 
-    assert settings.insights == text
+    assert settings.insights == text.rstrip(";")
     assert "0f8fad5b" not in repr(settings)
 
 
@@ -279,6 +279,11 @@ def test_telemetry_goes_nowhere_by_itself_and_then_with_all_traces() -> None:
         "InstrumentationKey=0f8fad5b-d9cb-469f-a165-70867728950e",
         INSIGHTS.replace("https:", "http:"),
         INSIGHTS.replace("0f8fad5b", "canary"),
+        INSIGHTS.replace(";Ingestion", "; Ingestion"),
+        f"{INSIGHTS};Authorization=aad",
+        f"{INSIGHTS};;Location=westeurope",
+        f"{INSIGHTS};ApplicationId",
+        f"{INSIGHTS};ApplicationId=a=b",
         "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/insights/)",
     ],
 )
