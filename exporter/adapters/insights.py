@@ -7,7 +7,10 @@ URLs, other libraries' logs, counters of the machine (docs/decisions/0017-teleme
 Imported only where a connection string is set: these libraries take longer to import than the rest.
 """
 
+import atexit
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -105,7 +108,8 @@ class InsightsTelemetry(LogTelemetry):
     def __init__(
         self, spans: TracerProvider, metrics: MeterProvider, logs: LoggerProvider, percentage: float
     ) -> None:
-        self._providers = (spans, metrics, logs)
+        self._endings = [_Ending(provider.shutdown) for provider in (spans, metrics, logs)]
+        atexit.register(self.close)
         self._tracer = spans.get_tracer(SCOPE)
         self._logger = logs.get_logger(SCOPE)
         self._record = {metric: _recorder(metric, metrics.get_meter(SCOPE)) for metric in Metric}
@@ -166,9 +170,40 @@ class InsightsTelemetry(LogTelemetry):
         self._record[metric](value, attributes)
 
     def close(self) -> None:
-        """Send what is left, and end."""
-        for provider in self._providers:
-            provider.shutdown()
+        """Send what is left, and end; what has not left by then is lost."""
+        atexit.unregister(self.close)
+        until = time.monotonic() + SENDING_SECONDS
+        for ending in self._endings:
+            ending.begin()
+        for ending in self._endings:
+            ending.wait(until - time.monotonic())
+
+
+class _Ending:
+    """Shuts a provider down beside whoever wants it: where nobody answers, each takes half a minute.
+
+    Its thread waits from the beginning, since none can be started when the process ends.
+    """
+
+    def __init__(self, shutdown: Callable[[], object]) -> None:
+        self._shutdown = shutdown
+        self._begun, self._over = threading.Event(), threading.Event()
+        threading.Thread(target=self._run, name="telemetry-ending", daemon=True).start()
+
+    def begin(self) -> None:
+        """Shut it down."""
+        self._begun.set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until that is done, or the time is over."""
+        self._over.wait(max(0.0, seconds))
+
+    def _run(self) -> None:
+        self._begun.wait()
+        try:
+            self._shutdown()
+        finally:
+            self._over.set()
 
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
@@ -194,7 +229,7 @@ def open_insights(connection_string: str, percentage: float, instance: str) -> I
     )
     # What can't be delivered is not kept in files: it would outlive the process on a disk nobody looks after.
     arguments = {"connection_string": connection_string, "disable_offline_storage": True}
-    spans = TracerProvider(sampler=ALWAYS_ON, resource=resource)
+    spans = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
     batches = BatchSpanProcessor(
         AzureMonitorTraceExporter(**arguments), schedule_delay_millis=BATCH_SECONDS * 1000
     )
@@ -206,8 +241,9 @@ def open_insights(connection_string: str, percentage: float, instance: str) -> I
             )
         ],
         resource=resource,
+        shutdown_on_exit=False,
     )
-    logs = LoggerProvider(resource=resource)
+    logs = LoggerProvider(resource=resource, shutdown_on_exit=False)
     logs.add_log_record_processor(
         BatchLogRecordProcessor(
             AzureMonitorLogExporter(**arguments), schedule_delay_millis=BATCH_SECONDS * 1000

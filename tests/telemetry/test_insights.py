@@ -256,3 +256,36 @@ def test_what_the_settings_accept_the_exporters_accept(ingestion: Ingestion, end
     )
 
     assert opened.returncode == 0, opened.stderr
+
+
+LEFT_ALONE = """
+import socket, sys, time
+from exporter.adapters import insights
+from exporter.steps.events import Event, Metric, SpanName
+insights.SENDING_SECONDS = 1.0
+nobody = socket.create_server(("127.0.0.1", 0))
+key = "InstrumentationKey=00000000-0000-4000-8000-00000000c0de;"
+url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+telemetry = insights.open_insights(f"{key}IngestionEndpoint={url}", 100, "0123456789ab")
+with telemetry.span(SpanName.DROP):
+    telemetry.event(Event.RETENTION_ENDED, deleted=1)
+telemetry.measure(Metric.SLOT_WAIT, 1.0, account="acme")
+if sys.argv[1] == "closed":
+    telemetry.close()
+"""
+
+
+@pytest.mark.parametrize("way", ["closed", "not closed"])
+def test_an_ingestion_that_never_answers_does_not_keep_a_process_alive(way: str) -> None:
+    subprocess.run([sys.executable, "-c", LEFT_ALONE, way], cwd=ROOT, check=True, timeout=20)
+
+
+NOT_CLOSED = TALK.replace("telemetry.close()", "")
+
+
+def test_what_is_left_at_the_end_of_a_process_is_sent_though_nobody_closes_it(ingestion: Ingestion) -> None:
+    subprocess.run(
+        [sys.executable, "-c", NOT_CLOSED, ingestion.connection_string], cwd=ROOT, check=True, timeout=60
+    )
+
+    assert {envelope.kind for envelope in ingestion.envelopes} == {"MessageData", "MetricData", "RequestData"}
