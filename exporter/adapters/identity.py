@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from azure.core.credentials import AccessToken, AccessTokenInfo
 from azure.core.exceptions import ClientAuthenticationError
-from azure.identity import DefaultAzureCredential
+from azure.identity import CredentialUnavailableError, DefaultAzureCredential
 from azure.identity.aio import DefaultAzureCredential as AsyncDefaultAzureCredential
 
 # The SDK would wait for an endpoint that takes a call and never answers for five minutes. Storage's clients
@@ -15,6 +16,49 @@ from azure.identity.aio import DefaultAzureCredential as AsyncDefaultAzureCreden
 _PATIENCE: Final[Mapping[str, Any]] = MappingProxyType(
     {"connection_timeout": 5, "read_timeout": 20, "retry_total": 2}
 )
+
+
+class _AsyncCredential(AsyncDefaultAzureCredential):
+    """Says in one way that there is no token.
+
+    Once the SDK's credential has had a token it hands the endpoint's own answers on, which look like refusals
+    of the service that the token is for.
+    """
+
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        try:
+            return await super().get_token(*scopes, **options)
+        except Exception as error:
+            raise _without_token(error) from error
+
+    async def get_token_info(self, *scopes: str, **options: Any) -> AccessTokenInfo:
+        try:
+            return await super().get_token_info(*scopes, **options)
+        except Exception as error:
+            raise _without_token(error) from error
+
+
+class _BlockingCredential(DefaultAzureCredential):
+    """The same for clients that block."""
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        try:
+            return super().get_token(*scopes, **options)
+        except Exception as error:
+            raise _without_token(error) from error
+
+    def get_token_info(self, *scopes: str, **options: Any) -> AccessTokenInfo:
+        try:
+            return super().get_token_info(*scopes, **options)
+        except Exception as error:
+            raise _without_token(error) from error
+
+
+def _without_token(error: Exception) -> ClientAuthenticationError:
+    """The error that says that no identity gave a token, whatever the reason."""
+    if isinstance(error, ClientAuthenticationError) and error.response is None:
+        return error
+    return CredentialUnavailableError(f"no identity gives a token ({type(error).__name__}: {error})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +86,7 @@ class Identities:
         """
         if client_id not in self._known:
             options = {**_PATIENCE, **({"managed_identity_client_id": client_id} if client_id else {})}
-            identity = Identity(AsyncDefaultAzureCredential(**options), DefaultAzureCredential(**options))
+            identity = Identity(_AsyncCredential(**options), _BlockingCredential(**options))
             await self._stack.enter_async_context(identity.credential)
             self._stack.enter_context(identity.blocking)
             self._known[client_id] = identity

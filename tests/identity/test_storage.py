@@ -8,7 +8,7 @@ from exporter.adapters.storage import is_outage, open_account
 from exporter.cli.running import explain
 from exporter.settings import StorageAccount
 from sandbox.azurite import Azurite
-from sandbox.identity import StandInIdentity
+from sandbox.identity import STORAGE, StandInIdentity
 from tests.identity.conftest import CLIENT_ID, STATE
 
 
@@ -36,6 +36,27 @@ async def test_without_a_token_nothing_counts_as_a_try_and_people_are_told_what_
         assert is_outage(refused.value)
 
     assert explain(refused.value)[0] == "no_identity"
+
+
+@pytest.mark.parametrize("status", [400, 410])
+async def test_a_token_that_is_not_renewed_counts_as_no_try(identity: StandInIdentity, status: int) -> None:
+    scope = f"{STORAGE}/.default"
+    identity.token_seconds = 0.0
+    async with open_identities() as identities:
+        known = await identities.get(CLIENT_ID)
+        await known.credential.get_token_info(scope)
+        known.blocking.get_token_info(scope)
+        identity.failing_status = status
+
+        for ask in (known.credential.get_token, known.credential.get_token_info):
+            with pytest.raises(AzureError) as refused:
+                await ask(scope)
+            assert is_outage(refused.value)
+            assert explain(refused.value)[0] == "no_identity"
+        for ask_and_wait in (known.blocking.get_token, known.blocking.get_token_info):
+            with pytest.raises(AzureError) as refused:
+                ask_and_wait(scope)
+            assert is_outage(refused.value)
 
 
 async def test_an_identity_that_the_app_does_not_have_gives_no_token(

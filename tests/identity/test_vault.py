@@ -202,6 +202,19 @@ async def test_an_identity_endpoint_that_fails_is_waited_for(
     assert (await reader.get(NAME)).get_secret_value() == "canary-key"
 
 
+@pytest.mark.parametrize("status", [400, 401, 500])
+async def test_an_identity_endpoint_that_fails_after_it_gave_a_token_is_waited_for(
+    reader: SecretReader, vault: StandInVault, identity: StandInIdentity, status: int
+) -> None:
+    vault.store(NAME, "canary-key")
+    identity.token_seconds = 0.0
+    await reader.get(NAME)
+    identity.failing_status = status
+
+    with pytest.raises(SecretUnavailableError, match=r"no identity gives a token for vault .*`az login`"):
+        await reader.get(NAME, fresh=True)
+
+
 async def test_a_token_for_something_else_opens_nothing(
     reader: SecretReader, vault: StandInVault, identity: StandInIdentity
 ) -> None:
