@@ -6,7 +6,7 @@ from datetime import datetime
 from exporter.adapters.documents import DocumentBytes, Documents
 from exporter.adapters.schema import from_bytes, to_bytes
 from exporter.domain.run import Run
-from exporter.errors import StopRunError
+from exporter.errors import NewerVersionError, StopRunError
 
 
 class BlobRunStore:
@@ -74,11 +74,19 @@ class BlobRunStore:
             if document.etag:
                 yield _decode(document)
 
-    async def open(self) -> AsyncIterator[Run]:
+    async def open(
+        self, unreadable: Callable[[str, NewerVersionError | ValueError], None] | None = None
+    ) -> AsyncIterator[Run]:
         """The runs that are not over."""
         for name, _ in await self._documents.names(_MARKS):
             run_id = name.removeprefix(_MARKS)
-            run = await self.load(run_id)
+            try:
+                run = await self.load(run_id)
+            except (NewerVersionError, ValueError) as error:
+                if unreadable is None:
+                    raise
+                unreadable(run_id, error)
+                continue
             if run is None:  # it is just being ordered
                 continue
             if run.state.final:

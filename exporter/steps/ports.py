@@ -18,6 +18,7 @@ from exporter.domain.run import PlanRecord, Run
 from exporter.domain.suppression import Suppressed
 from exporter.domain.verdict import BatchStatus, Verdict
 from exporter.domain.watermark import Watermark
+from exporter.errors import NewerVersionError
 from exporter.steps.events import Event, Metric, SpanName
 from exporter.steps.messages import Message, Queue
 
@@ -170,8 +171,13 @@ class RunStore(Protocol):
     def all(self) -> AsyncIterator[Run]:
         """Every run that is kept, in no order."""
 
-    def open(self) -> AsyncIterator[Run]:
-        """The runs that are not over, in no order; costs nothing for those that are."""
+    def open(
+        self, unreadable: Callable[[str, NewerVersionError | ValueError], None] | None = None
+    ) -> AsyncIterator[Run]:
+        """The runs that are not over, in no order; costs nothing for those that are.
+
+        `unreadable` is told of a run that this version can't read; without it that is raised.
+        """
 
     def untouched_since(self, moment: datetime) -> AsyncIterator[Run]:
         """The runs whose document was last written before a moment."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from exporter.domain.run import Run
+from exporter.errors import NewerVersionError
 from exporter.steps.accounts import open_account
 from exporter.steps.deliver import chunk_claim
 from exporter.steps.events import Event, SpanName
@@ -44,7 +45,11 @@ async def _look_after_everything(ports: Ports) -> None:
     if await lift_refusals(pauses, ports):
         pauses = await ports.pauses.load()
     open_count = 0
-    async for run in ports.runs.open():
+
+    def unreadable(run_id: str, error: NewerVersionError | ValueError) -> None:
+        ports.telemetry.event(Event.LOOK_FAILED, run_id=run_id, why=type(error).__name__)
+
+    async for run in ports.runs.open(unreadable):
         open_count += 1
         with _apart(ports, run_id=run.run_id):
             await _look_after(run, ports, paused=run.held_by(pauses) is not None)

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from exporter.domain.run import Run
-from exporter.errors import StopRunError
+from exporter.errors import NewerVersionError, StopRunError
 from tests.fakes.storage import Document, Process
 
 
@@ -56,10 +56,18 @@ class FakeRunStore:
         for name in await self._process.names("runs/"):
             yield decode_run((await self._process.read(name)).data)
 
-    async def open(self) -> AsyncIterator[Run]:
+    async def open(
+        self, unreadable: Callable[[str, NewerVersionError | ValueError], None] | None = None
+    ) -> AsyncIterator[Run]:
         for mark in await self._process.names(MARKS):
             run_id = mark.removeprefix(MARKS)
-            run = await self.load(run_id)
+            try:
+                run = await self.load(run_id)
+            except (NewerVersionError, ValueError) as error:
+                if unreadable is None:
+                    raise
+                unreadable(run_id, error)
+                continue
             if run is None:
                 continue
             if run.state.final:

@@ -6,19 +6,22 @@ import orjson
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from exporter.domain.run import RunState
+from exporter.domain.run import Run, RunState
+from exporter.errors import NewerVersionError
 from exporter.steps.control import redrive_run
 from exporter.steps.events import Event
 from exporter.steps.handle import handle
 from exporter.steps.messages import SCHEMA, PlanMessage, Queue
 from exporter.steps.poison import bury, bury_drop
 from exporter.steps.ports import Ports
+from exporter.steps.sweep import sweep
 from tests.builders import a_connection, addresses, an_export
 from tests.fakes.activecampaign import FakeActiveCampaign
 from tests.fakes.drops import FakeDropStore
 from tests.fakes.facts import FakeFactStore
 from tests.fakes.plans import FakePlanStore
 from tests.fakes.reports import FakeReportStore
+from tests.fakes.runs import FakeRunStore
 from tests.fakes.world import World
 
 pytestmark = pytest.mark.usefixtures("two_contacts_a_body")
@@ -231,3 +234,32 @@ async def test_a_run_that_can_not_be_looked_after_keeps_the_sweep_from_no_other(
     states = {run.export_id: run.state for run in world.runs()}
     assert states["vip"] is RunState.SUCCEEDED
     assert world.telemetry.count(Event.LOOK_FAILED) > 0
+
+
+@pytest.mark.parametrize("error", [NewerVersionError("a run of a newer version"), ValueError("no run")])
+async def test_a_run_that_can_not_be_read_keeps_the_sweep_from_no_other(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    world = World()
+    await world.connect(a_connection(), an_export("news", segments=("news",)), an_export("vip"))
+    await world.drop(addresses(6), "news/monday.csv")
+    await world.drop(addresses(6), "vip/monday.csv")
+    world.queues.messages.clear()
+    strange = next(run.run_id for run in world.runs() if run.export_id == "news")
+    load = FakeRunStore.load
+
+    async def fails_for_one(store: FakeRunStore, run_id: str) -> Run | None:
+        if run_id == strange:
+            raise error
+        return await load(store, run_id)
+
+    monkeypatch.setattr(FakeRunStore, "load", fails_for_one)
+    for _ in range(4):
+        await world.clock.sleep(60)
+        await sweep(ports(world))
+
+    told = [(event, fields.get("run_id"), fields.get("why")) for event, fields in world.telemetry.events]
+    restarted = {run_id for event, run_id, _ in told if event is Event.RUN_RESTARTED}
+    assert restarted == {run.run_id for run in world.runs() if run.export_id == "vip"}
+    assert (Event.LOOK_FAILED, strange, type(error).__name__) in told
+    assert world.telemetry.count(Event.APP_ALIVE) > 0
