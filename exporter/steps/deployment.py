@@ -365,8 +365,8 @@ async def find_deployment(
     if listed is None:
         problem = f"there is no resource group '{group}' in subscription {subscription_id}"
         raise TroubleError(Code.NOT_DEPLOYED, problem, "`azd up`")
-    found = [validated(Resource, item, place) for item in listed]
-    ours = [resource for resource in found if PART_TAG in (resource.tags or {})]
+    # Azure puts resources of its own there, and not every id of a stranger is one that could be asked about.
+    ours = [validated(Resource, item, place) for item in listed if _is_part(item)]
     environments = sorted({(resource.tags or {}).get(ENVIRONMENT_TAG, "") for resource in ours})
     if environment is None and len(environments) > 1:
         names = ", ".join(f"'{name}'" for name in environments)
@@ -386,6 +386,12 @@ async def find_deployment(
         )
         raise TroubleError(Code.NOT_DEPLOYED, problem, place.provision())
     return Deployment(place, parts)
+
+
+def _is_part(item: Any) -> bool:
+    """Whether a listed resource says that it is part of a deployment."""
+    tags = item.get("tags") if isinstance(item, dict) else None
+    return isinstance(tags, dict) and PART_TAG in tags
 
 
 async def ask_about(manager: ResourceManager, deployment: Deployment) -> None:

@@ -244,6 +244,21 @@ async def test_a_group_without_parts_is_no_deployment() -> None:
     assert trouble.value.remedy == "`azd provision --no-state --environment prod`"
 
 
+@pytest.mark.parametrize("tags", [{}, {"tags": None}, {"tags": {"team": "crm"}}])
+async def test_what_azure_or_others_put_into_the_group_is_left_alone(tags: dict[str, Any]) -> None:
+    """Application Insights brings an alert rule and an action group along, with blanks in their ids."""
+    arm = a_deployment()
+    before = await find_deployment(arm, SUBSCRIPTION, GROUP, None)
+    for kind, name in (
+        ("microsoft.alertsmanagement/smartDetectorAlertRules", "Failure Anomalies - appi-exporter"),
+        ("microsoft.insights/actiongroups", "Application Insights Smart Detection"),
+    ):
+        strange = {"id": f"{GROUP_ID}/providers/{kind}/{name}", "name": name, "type": kind}
+        arm.resources.append({**strange, "location": "global", **tags})
+
+    assert await find_deployment(arm, SUBSCRIPTION, GROUP, None) == before
+
+
 async def test_one_of_two_environments_has_to_be_named() -> None:
     arm = a_deployment()
     arm.resources[0]["tags"]["azd-env-name"] = "test"
