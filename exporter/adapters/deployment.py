@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import MappingProxyType
@@ -177,7 +178,7 @@ def _refusal(status: int, document: Any, question: Question) -> TroubleError:
     if status == 403:
         create = (
             f'`az role assignment create --role "{question.role}" --assignee {_OPERATOR} '
-            f"--scope {question.scope}`"
+            f"--scope {shlex.quote(question.scope)}`"
         )
         return TroubleError(Code.RIGHT_MISSING, f"you may not read this: missing {question.action}", create)
     if status == 429 or status >= 500:
@@ -199,4 +200,5 @@ def _nonsense(question: Question) -> TroubleError:
 def _by_hand(question: Question) -> str:
     """The same question by Azure's own tool."""
     method = "post" if question.is_post else "get"
-    return f"`az rest --method {method} --url '{question.path}?api-version={_API_VERSIONS[question.type]}'`"
+    url = shlex.quote(f"{question.path}?api-version={_API_VERSIONS[question.type]}")
+    return f"`az rest --method {method} --url {url}`"

@@ -370,7 +370,8 @@ async def find_deployment(
     environments = sorted({(resource.tags or {}).get(ENVIRONMENT_TAG, "") for resource in ours})
     if environment is None and len(environments) > 1:
         names = ", ".join(f"'{name}'" for name in environments)
-        remedy = f"`AZURE_ENV_NAME={shlex.quote(environments[-1])} exporter doctor --resource-group {group}`"
+        named = f"AZURE_ENV_NAME={shlex.quote(environments[-1])}"
+        remedy = f"`{named} exporter doctor --resource-group {shlex.quote(group)}`"
         problem = f"the group holds the azd environments {names}: name one"
         raise TroubleError(Code.SUBSCRIPTION_UNCLEAR, problem, remedy)
     name = environment or next(iter(environments), "")

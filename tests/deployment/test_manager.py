@@ -1,6 +1,7 @@
 """What is asked of Azure Resource Manager, and what becomes of its refusals, pages and silences."""
 
 import asyncio
+import shlex
 from typing import Any
 
 import pytest
@@ -63,6 +64,15 @@ async def test_a_refusal_is_one_trouble_with_its_remedy(status: int, code: Code,
     assert trouble.code == code
     assert remedy in trouble.remedy
     assert arm.requests == [id_of(VAULT)]
+
+
+@pytest.mark.parametrize(("status", "option"), [(403, "--scope"), (409, "--url")])
+async def test_ids_from_azure_are_quoted_in_commands(status: int, option: str) -> None:
+    strange = f"{GROUP_ID}(old)/providers/{VAULT.type}/it's;$(id)"
+    trouble = await trouble_of(Arm(statuses={strange: status}), Ask("itself").of(strange, VAULT))
+
+    command = shlex.split(trouble.remedy.strip("`"))
+    assert command[command.index(option) + 1].partition("?")[0] == strange
 
 
 async def test_what_is_not_there_is_none() -> None:
