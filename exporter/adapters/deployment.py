@@ -4,7 +4,7 @@ import asyncio
 import re
 import shlex
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import MappingProxyType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -130,15 +130,14 @@ class RestResourceManager:
         raise _nonsense(question)
 
     def _same_host(self, link: Any, question: Question) -> str:
-        """The address of the next page, if it is one of the same host: a token goes to nobody else."""
-        try:
-            theirs = urlsplit(link) if isinstance(link, str) else None
-        except ValueError:
-            theirs = None
-        ours = urlsplit(self._endpoint)
-        if theirs is None or (theirs.scheme, theirs.netloc.lower()) != (ours.scheme, ours.netloc.lower()):
-            raise _nonsense(question)
-        return theirs.geturl()
+        """The address of the next page, if it is one of the same host: a token goes to nobody else.
+
+        Some of Azure's own links name the port, and some do not.
+        """
+        with suppress(ValueError):
+            if isinstance(link, str) and _origin(link) == _origin(self._endpoint):
+                return link
+        raise _nonsense(question)
 
     async def _send(self, request: HttpRequest, question: Question) -> Any:
         response = await self._client.send_request(request, stream=True)
@@ -168,6 +167,17 @@ async def open_resource_manager() -> AsyncIterator[RestResourceManager]:
 
     async with DefaultAzureCredential() as credential, RestResourceManager(credential) as manager:
         yield manager
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port, with what stands before the host. Raises ValueError for what is no address."""
+    parts = urlsplit(url)
+    user, at, _ = parts.netloc.rpartition("@")
+    return (
+        parts.scheme,
+        f"{user}{at}{parts.hostname}",
+        parts.port or (443 if parts.scheme == "https" else None),
+    )
 
 
 def _refusal(status: int, document: Any, question: Question) -> TroubleError:

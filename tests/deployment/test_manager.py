@@ -139,6 +139,31 @@ async def test_no_page_of_another_host_is_asked_for(link: Any) -> None:
     assert len(arm.requests) == 1
 
 
+@pytest.mark.parametrize("host", ["management.azure.com", "management.azure.com:443", "Management.Azure.com"])
+def test_a_page_of_azure_itself_may_name_its_port(host: str) -> None:
+    manager = exporter.adapters.deployment.RestResourceManager(FakeCredential())
+    link = f"https://{host}/subscriptions/{SUBSCRIPTION}?$skiptoken=a%2Bb"
+
+    assert manager._same_host(link, about_vault()) == link
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://management.azure.com:444/next",
+        "https://management.azure.com:70000/next",
+        "https://somebody@management.azure.com/next",
+        "http://management.azure.com/next",
+        "//management.azure.com/next",
+    ],
+)
+def test_an_address_that_is_like_azures_is_another(link: str) -> None:
+    manager = exporter.adapters.deployment.RestResourceManager(FakeCredential())
+
+    with pytest.raises(TroubleError):
+        manager._same_host(link, about_vault())
+
+
 async def test_pages_without_end_are_given_up() -> None:
     arm = a_deployment()
     arm.intervene = lambda request: web.json_response({"value": [], "nextLink": str(request.url)})
