@@ -188,6 +188,18 @@ LIFECYCLE_DAYS: Final[Mapping[str, int]] = MappingProxyType(
 
 The landing account has one only where a parameter asks for it: the code knows which drop is still needed.
 """
+LANDING_RULE: Final = "segments"
+"""Its name."""
+
+LIFECYCLE_PREFIXES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "poison": "exporter/poison/",
+        "reports": "exporter/reports/",
+        "plans": "exporter/plans/",
+        "dead-letters": f"{DEAD_LETTERS}/",
+    }
+)
+"""What each of these rules looks at: nothing else may be deleted by age."""
 
 _BY_IDENTITY: Final = ("__blobServiceUri", "__queueServiceUri", "__credential", "__clientId")
 APP_SETTINGS: Final = frozenset(

@@ -28,7 +28,9 @@ from exporter.domain.deployment import (
     IDENTITY,
     INSIGHTS,
     LANDING,
+    LANDING_RULE,
     LIFECYCLE_DAYS,
+    LIFECYCLE_PREFIXES,
     LOG_ALERTS,
     LOGS,
     MOST_INSTANCES,
@@ -149,6 +151,7 @@ def _checks_of_storage(part: Part) -> Iterator[Planned]:
         yield Planned(f"{name} lifecycle", _lifecycle, (name,))
     else:
         yield Planned(f"{name} soft delete", _soft_delete_off, (name,))
+        yield Planned(f"{name} lifecycle", _landing_lifecycle, (name,))
     yield Planned(f"{name} containers", partial(_containers, part=part), (name,))
     if part in QUEUES:
         yield Planned(f"{name} queues", partial(_queues, part=part), (name,))
@@ -302,7 +305,41 @@ def _lifecycle(deployment: Deployment) -> str:
         for name in days
         if name not in LIFECYCLE_DAYS
     ]
+    faults += [
+        (f"the rule '{rule.name}' looks at other blobs than the templates make it look at", provision)
+        for rule in rules
+        if rule.name in days.keys() & LIFECYCLE_PREFIXES.keys()
+        and rule.definition.filters.prefix_match != (LIFECYCLE_PREFIXES[rule.name],)
+    ]
     return _judge(faults, deployment, f"{len(LIFECYCLE_DAYS)} rules, as the code keeps things")
+
+
+def _landing_lifecycle(deployment: Deployment) -> str:
+    try:
+        policy = deployment.one(ManagementPolicy, LANDING, asked.LIFECYCLE).properties.policy
+    except TroubleError as error:
+        if error.code != Code.NOT_DEPLOYED:
+            raise
+        return "none: the sweep deletes drops that nobody needs"
+    deleting = {
+        rule.name: rule.definition.actions.base_blob.delete.days_after_modification_greater_than
+        for rule in policy.rules
+        if rule.enabled and rule.definition.actions.base_blob.delete is not None
+    }
+    remove = deployment.place.az(
+        "storage account management-policy delete", "--account-name", deployment.only(LANDING).name
+    )
+    mend = f"{remove}, then {deployment.place.provision()}"
+    faults = [
+        (f"the rule '{shown(name, 60)}' is none of the templates, and deletes drops", mend)
+        for name in deleting
+        if name != LANDING_RULE
+    ]
+    days = deleting.get(LANDING_RULE)
+    well = (
+        "no rule deletes drops" if days is None else f"drops are deleted after {days:.0f} days, needed or not"
+    )
+    return _judge(faults, deployment, well)
 
 
 def _containers(deployment: Deployment, part: Part) -> str:

@@ -35,6 +35,7 @@ from exporter.domain.deployment import (
     INSIGHTS,
     LANDING,
     LIFECYCLE_DAYS,
+    LIFECYCLE_PREFIXES,
     LOG_ALERTS,
     LOGS,
     NETWORK,
@@ -295,7 +296,9 @@ def _add_storage(arm: Arm, part: Part, *, private: bool) -> None:
 
 def _rule(name: str, days: int) -> dict[str, Any]:
     delete = {"daysAfterModificationGreaterThan": float(days)}
-    return {"name": name, "enabled": True, "definition": {"actions": {"baseBlob": {"delete": delete}}}}
+    filters = {"blobTypes": ["blockBlob"], "prefixMatch": [LIFECYCLE_PREFIXES[name]]}
+    definition = {"filters": filters, "actions": {"baseBlob": {"delete": delete}}}
+    return {"name": name, "enabled": True, "definition": definition}
 
 
 def _add_vault(arm: Arm, *, private: bool) -> None:

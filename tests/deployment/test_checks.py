@@ -103,6 +103,12 @@ def inside(part: Part, child: str, *path: str | int, **changes: Any) -> Defect:
     return plant
 
 
+def deletes(name: str) -> dict[str, Any]:
+    """A lifecycle policy with one rule, which deletes after a week."""
+    actions = {"baseBlob": {"delete": {"daysAfterModificationGreaterThan": 7.0}}}
+    return {"properties": {"policy": {"rules": [{"name": name, "definition": {"actions": actions}}]}}}
+
+
 def settings(**changes: str | None) -> Defect:
     """Settings of the app that are other, or not there."""
 
@@ -206,6 +212,23 @@ DEFECTS: list[tuple[Defect, str, Code, str]] = [
         "state-storage lifecycle",
         Code.DRIFTED,
         PROVISION,
+    ),
+    (
+        inside(
+            STATE,
+            "/managementPolicies/default",
+            *("properties", "policy", "rules", 2, "definition", "filters"),
+            prefixMatch=["exporter/"],
+        ),
+        "state-storage lifecycle",
+        Code.DRIFTED,
+        PROVISION,
+    ),
+    (
+        lambda arm: arm.documents.update({id_of(LANDING) + "/managementPolicies/default": deletes("mine")}),
+        "landing-storage lifecycle",
+        Code.DRIFTED,
+        "`az storage account management-policy delete --account-name landingabc",
     ),
     (
         lambda arm: arm.documents.pop(id_of(STATE) + "/managementPolicies/default"),
@@ -561,6 +584,16 @@ async def test_keys_on_the_landing_account_are_a_remark() -> None:
 
     assert wrong(found) == {}
     assert "takes keys" in found["landing-storage access"].detail
+
+
+async def test_the_rule_that_a_parameter_asks_for_is_a_remark() -> None:
+    arm = a_deployment()
+    arm.documents[id_of(LANDING) + "/managementPolicies/default"] = deletes("segments")
+
+    found = await examined(arm)
+
+    assert wrong(found) == {}
+    assert "deleted after 7 days" in found["landing-storage lifecycle"].detail
 
 
 async def test_no_entra_application_yet_is_a_remark() -> None:

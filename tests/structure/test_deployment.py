@@ -15,7 +15,9 @@ from exporter.domain.deployment import (
     EVENT_SUBSCRIPTION,
     FUNCTIONS,
     LANDING,
+    LANDING_RULE,
     LIFECYCLE_DAYS,
+    LIFECYCLE_PREFIXES,
     OPEN_PATHS,
     OPEN_RUN_DAYS,
     OPTIONAL_APP_SETTINGS,
@@ -151,6 +153,9 @@ def test_lifecycle_rules_are_those_of_the_template() -> None:
     rules = re.findall(r"name: '([\w-]+)'\n\s+enabled: true\n\s+type: 'Lifecycle'", template, re.MULTILINE)
 
     assert set(rules) == LIFECYCLE_DAYS.keys()
+    prefixes = re.findall(r"prefixMatch: \['([^']+)'\]", template)
+    assert dict(zip(rules, prefixes, strict=True)) == LIFECYCLE_PREFIXES
+    assert f"name: '{LANDING_RULE}'\n          enabled: true" in TEMPLATES["landing-storage.bicep"]
     assert f"var openRunDays = {OPEN_RUN_DAYS}\n" in template
 
 
