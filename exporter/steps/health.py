@@ -1,5 +1,6 @@
 """Health: whether the sweep runs, which nothing else does without the app, its storage and its timer."""
 
+import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -8,6 +9,9 @@ from exporter.steps.ports import Ports
 
 LONGEST_SILENCE_SECONDS: Final = 180.0
 """The sweep runs twice a minute and writes its sign of life once: two in a row are missing."""
+
+ANSWER_SECONDS: Final = 10.0
+"""Whoever watches the app waits no longer: a storage that takes a call and says nothing is no answer."""
 
 
 class Ailment(StrEnum):
@@ -38,7 +42,10 @@ class Health:
 async def health(version: str, ports: Ports) -> Health:
     """How the app is. Raises nothing: a storage that can't be asked is an answer too."""
     try:
-        age = await ports.signs.heartbeat_age_seconds()
+        async with asyncio.timeout(ANSWER_SECONDS):
+            age = await ports.signs.heartbeat_age_seconds()
+    except TimeoutError:
+        return Health(version, None, Ailment.STORAGE_UNREACHABLE)
     except Exception as error:  # whatever storage says, the caller gets a code and no stack
         is_outage = ports.is_outage(error)
         return Health(version, None, Ailment.STORAGE_UNREACHABLE if is_outage else Ailment.STORAGE_REFUSES)

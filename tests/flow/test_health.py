@@ -1,8 +1,11 @@
 """Health: the age of the sweep's sign of life, or why there is none."""
 
+import asyncio
+
 import pytest
 from azure.core.exceptions import HttpResponseError, ServiceRequestError
 
+from exporter.steps import health as steps_health
 from exporter.steps.health import LONGEST_SILENCE_SECONDS, Ailment, Health, health
 from tests.fakes.world import World
 
@@ -35,3 +38,19 @@ async def test_a_storage_that_can_not_be_asked_is_an_answer(error: Exception, co
     world.signs.error = error
 
     assert await health("1.2.3", world.workers[0].ports) == Health("1.2.3", None, code)
+
+
+async def test_a_storage_that_takes_the_call_and_says_nothing_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+
+    async def silence(_: object) -> float | None:
+        await asyncio.Event().wait()
+        return None
+
+    monkeypatch.setattr(type(world.signs), "heartbeat_age_seconds", silence)
+    monkeypatch.setattr(steps_health, "ANSWER_SECONDS", 0.01)
+
+    unreachable = Health("1.2.3", None, Ailment.STORAGE_UNREACHABLE)
+    assert await asyncio.wait_for(health("1.2.3", world.workers[0].ports), 5) == unreachable
