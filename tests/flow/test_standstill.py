@@ -118,7 +118,7 @@ class _SeesOldRuns(FakeRunStore):
         super().__init__(process)
         self._seen = seen
 
-    async def open(self):  # type: ignore[no-untyped-def] # as in the class that it replaces
+    async def open(self, unreadable=None):  # type: ignore[no-untyped-def] # as in the class that it replaces
         yield self._seen
 
 
