@@ -1,9 +1,11 @@
 """The one place that builds the adapters and hands them to the steps."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from azure.keyvault.secrets.aio import SecretClient
 
@@ -31,7 +33,13 @@ from exporter.adapters.suppression import BlobSuppressionStore
 from exporter.adapters.telemetry import LogTelemetry
 from exporter.adapters.watermarks import BlobWatermarkStore
 from exporter.settings import Settings
-from exporter.steps.ports import Ports, Telemetry
+from exporter.steps.ports import Clock, Ports, Telemetry
+
+STEADFAST_SECONDS: Final = 400.0
+"""So long a call waits for storage and identity when its process starts: less than the platform gives it."""
+NEXT_TRY_SECONDS: Final = 5.0
+
+logger = logging.getLogger("exporter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +140,32 @@ class AppOfProcess:
     """
 
     impatient: bool = False
+    clock: Clock = field(default_factory=SystemClock)
     _app: App | None = None
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def get(self, settings: Settings) -> App:
-        """The app, opened if need be."""
+        """The app, opened if need be.
+
+        An outage while it is opened is waited for, unless it is impatient: to raise would count as a try of
+        the message, and five tries are the end of its run.
+        """
+        give_up_at = self.clock.monotonic() + STEADFAST_SECONDS
         async with self._opening:
-            if self._app is None:
-                self._app = await self._stack.enter_async_context(
-                    open_app(
-                        settings,
-                        impatient=self.impatient,
-                        creates=not self.impatient,
-                        sends_telemetry=True,
+            while self._app is None:
+                try:
+                    self._app = await self._stack.enter_async_context(
+                        open_app(
+                            settings,
+                            impatient=self.impatient,
+                            creates=not self.impatient,
+                            sends_telemetry=True,
+                        )
                     )
-                )
+                except Exception as error:
+                    if self.impatient or not is_outage(error) or self.clock.monotonic() >= give_up_at:
+                        raise
+                    logger.warning("storage can't be reached (%s): trying again", type(error).__name__)
+                    await self.clock.sleep(NEXT_TRY_SECONDS)
             return self._app

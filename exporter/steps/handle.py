@@ -14,6 +14,9 @@ from exporter.steps.messages import KINDS, Message, Queue, parse_message
 from exporter.steps.ports import Ports
 
 PUT_BACK_SECONDS = 30.0
+STEADFAST_SECONDS: Final = 480.0
+"""So long after its begin a call tries to put its message back; the platform ends it after ten minutes."""
+NEXT_TRY_SECONDS: Final = 5.0
 _SPANS: Final[Mapping[Queue, SpanName]] = MappingProxyType(
     {
         Queue.PLANS: SpanName.PLAN,
@@ -28,10 +31,11 @@ async def handle(
     queue: Queue, text: bytes, work: Callable[[Any, Ports], Awaitable[None]], ports: Ports
 ) -> None:
     """Do the work of a message. Raises BadMessageError, and whatever else should count as a try."""
+    give_up_at = ports.clock.monotonic() + STEADFAST_SECONDS
     try:
         message = parse_message(KINDS[queue], text)
     except NewerVersionError as error:
-        await _put_back(queue, text.decode(), None, error, ports)
+        await _put_back(queue, text.decode(), None, error, ports, give_up_at)
         return
     try:
         with ports.telemetry.span(_SPANS[queue], message.trace, **message.ids()):
@@ -39,7 +43,7 @@ async def handle(
     except Exception as error:
         if not _passes_by_itself(error, ports):
             raise
-        await _put_back(queue, text.decode(), message, error, ports)
+        await _put_back(queue, text.decode(), message, error, ports, give_up_at)
 
 
 def _passes_by_itself(error: BaseException, ports: Ports) -> bool:
@@ -49,9 +53,23 @@ def _passes_by_itself(error: BaseException, ports: Ports) -> bool:
     return isinstance(error, RetryLaterError) or ports.is_outage(error)
 
 
-async def _put_back(queue: Queue, text: str, message: Message | None, error: Exception, ports: Ports) -> None:
-    """Put the same text anew; the delivery that was tried counts as done."""
-    await ports.queue.put_back(queue, text, delay_seconds=PUT_BACK_SECONDS)
+async def _put_back(
+    queue: Queue, text: str, message: Message | None, error: Exception, ports: Ports, give_up_at: float
+) -> None:
+    """Put the same text anew; the delivery that was tried counts as done.
+
+    What keeps the work from being done, such as an identity without tokens, may keep the message from being
+    put as well. To give up would count as a try, so it is tried until `give_up_at` by the monotonic clock.
+    """
+    while True:
+        try:
+            await ports.queue.put_back(queue, text, delay_seconds=PUT_BACK_SECONDS)
+        except Exception as outage:
+            if not ports.is_outage(outage) or ports.clock.monotonic() >= give_up_at:
+                raise
+            await ports.clock.sleep(NEXT_TRY_SECONDS)
+        else:
+            break
     ports.telemetry.event(
         Event.MESSAGE_PUT_BACK,
         queue=queue.value,

@@ -20,6 +20,7 @@ from tests.fakes.activecampaign import FakeActiveCampaign
 from tests.fakes.drops import FakeDropStore
 from tests.fakes.facts import FakeFactStore
 from tests.fakes.plans import FakePlanStore
+from tests.fakes.queue import FakeWorkQueue
 from tests.fakes.reports import FakeReportStore
 from tests.fakes.runs import FakeRunStore
 from tests.fakes.world import World
@@ -138,6 +139,29 @@ async def test_an_outage_of_storage_poisons_nothing(monkeypatch: pytest.MonkeyPa
         await world.until_quiet(until=world.clock.monotonic() + 0.1)
     breaks(monkeypatch, FakeFactStore, "write", ServiceRequestError("storage is away"))
     breaks(monkeypatch, FakeFactStore, "read", ServiceRequestError("storage is away"))
+    await world.until_quiet(until=world.clock.monotonic() + 60 * minutes)
+    assert not world.run().state.final
+    monkeypatch.undo()
+    await world.until_quiet()
+
+    assert kept(world) == []
+    assert world.report().state is RunState.SUCCEEDED
+    assert account.contacts.keys() == set(addresses(60))
+    world.check_promises()
+
+
+@pytest.mark.parametrize("minutes", [3, 20])
+async def test_an_outage_in_which_no_message_can_be_put_back_either_poisons_nothing(
+    monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    world, account = await a_world()
+    await world.drop(addresses(60))
+    while len(account.requests) < 10:
+        await world.until_quiet(until=world.clock.monotonic() + 0.1)
+    away = ServiceRequestError("no identity gives a token")
+    breaks(monkeypatch, FakeFactStore, "write", away)
+    breaks(monkeypatch, FakeFactStore, "read", away)
+    breaks(monkeypatch, FakeWorkQueue, "put_back", away)
     await world.until_quiet(until=world.clock.monotonic() + 60 * minutes)
     assert not world.run().state.final
     monkeypatch.undo()
