@@ -24,8 +24,9 @@ from exporter.steps.settle import SHORTEST_IDLE_SECONDS, TURN_SECONDS  # noqa: E
 
 HOST_JSON: Final[dict[str, Any]] = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
 _QUEUES: Final = HOST_JSON["extensions"]["queues"]
-CALLS_AT_ONCE: Final = _QUEUES["batchSize"] + _QUEUES["newBatchThreshold"]
-"""Messages of one queue that one instance works on at once."""
+MESSAGES_OF_AN_INSTANCE: Final[int] = _QUEUES["batchSize"]
+"""The platform adds instances until each has so many of a queue's messages, those that wait included
+(learn.microsoft.com/azure/azure-functions/functions-target-based-scaling)."""
 
 DAY_SECONDS: Final = 86_400
 MONTH_DAYS: Final = 30
@@ -291,21 +292,14 @@ class Limit:
         return math.floor(self.there / self.taken)
 
 
-_SENDING_CALLS: Final = MAX_CHUNK_BODIES / WINDOW_SECONDS * BODY_SECONDS
-_FOLLOWING_CALLS: Final = 1.0
-"""Calls under way at a time for an account that is being sent to."""
-
-
-def calls_at_once(accounts: float) -> float:
-    """Calls of functions under way while so many accounts are sent to: each sends for a part of the time,
-    and is asked about its batches all the time."""
-    return accounts * (_SENDING_CALLS + _FOLLOWING_CALLS)
+BUSY_QUEUES: Final = 2
+"""While an account is sent to it has one message on `chunks` and one on `settlements`, due or waiting."""
 
 
 def instances(accounts: float) -> int:
-    """How many that takes: Flex Consumption gives each function instances of its own
+    """How many work while so many accounts are sent to: Flex Consumption gives each function its own
     (learn.microsoft.com/azure/azure-functions/flex-consumption-plan)."""
-    return sum(math.ceil(accounts * calls / CALLS_AT_ONCE) for calls in (_SENDING_CALLS, _FOLLOWING_CALLS))
+    return BUSY_QUEUES * math.ceil(accounts / MESSAGES_OF_AN_INSTANCE)
 
 
 def sweep_seconds(segments: float, open_runs: float) -> float:
@@ -323,7 +317,7 @@ def limits() -> list[Limit]:
         Limit(
             f"instances of {memory:,} MB",
             min(FLEX_INSTANCES, FLEX_CORES / cores),
-            calls_at_once(1) / CALLS_AT_ONCE,
+            BUSY_QUEUES / MESSAGES_OF_AN_INSTANCE,
         )
         for memory, cores in CORES_OF.items()
     ]

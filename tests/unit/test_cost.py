@@ -1,6 +1,5 @@
 """The reckoning of cost and scale: its figures are the code's, it adds up, and documents show its tables."""
 
-import math
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -94,7 +93,7 @@ def test_deployments_are_as_many_as_the_first_limit_asks_for(memory: int) -> Non
         limit.accounts for limit in cost.limits()[:-1] if not limit.name.startswith("instances")
         or f"{memory:,}" in limit.name
     )  # fmt: skip
-    assert math.ceil(cost.calls_at_once(at_once) / cost.CALLS_AT_ONCE) <= cost.FLEX_INSTANCES
+    assert cost.instances(at_once) <= cost.FLEX_INSTANCES
 
 
 @pytest.mark.parametrize(
@@ -146,7 +145,7 @@ def test_the_readme_has_its_sums() -> None:
 
 
 def test_sending_and_following_up_have_instances_of_their_own() -> None:
-    assert [cost.instances(accounts) for accounts in (0.01, 1, 4, 100)] == [2, 2, 2, 29]
+    assert [cost.instances(accounts) for accounts in (0.01, 1, 4, 5, 100)] == [2, 2, 2, 4, 50]
 
 
 def test_every_alert_is_paid_for_by_how_often_it_looks() -> None:
