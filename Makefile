@@ -10,7 +10,7 @@ demo: setup ## run the whole path on this machine with a made-up segment
 	$(BIN)/python -m exporter demo
 
 test: setup check ## lint, types, layers and all tests, in two processes: half of the tests wait more than they reckon
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
 check: setup ## what needs no running: format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -11,6 +10,7 @@ import aiohttp
 import pytest
 from aioresponses import aioresponses
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from exporter.steps.messages import MAX_MESSAGE_BYTES, Message
 from sandbox.azurite import Azurite
@@ -20,7 +20,6 @@ from tests.canary import WATCH, keys_in, people_in
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
-TESTS = Path(__file__).parent
 IN_REAL_TIME = {"identity", "runs", "telemetry", "worker"}
 """Folders of tests that start whole sites of several processes."""
 
@@ -38,10 +37,25 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where two processes share the tests, those that real clocks count for stay together in one of them."""
-    for item in items:
-        if item.path.relative_to(TESTS).parts[0] in IN_REAL_TIME:
-            item.add_marker(pytest.mark.xdist_group("real time"))
+    """Begin with the tests that take long though they mostly wait: other processes reckon meanwhile."""
+    items.sort(key=lambda item: not _is_in_real_time(item.nodeid))
+
+
+class _Sharing(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no type information
+    """Shares the tests out between processes by module; one gets all that real clocks count for."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "in real time" if _is_in_real_time(nodeid) else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Sharing:
+    """Say which process does what, where there are several."""
+    return _Sharing(config, log)
+
+
+def _is_in_real_time(nodeid: str) -> bool:
+    return nodeid.split("/")[1] in IN_REAL_TIME
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
