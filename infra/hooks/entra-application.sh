@@ -43,7 +43,13 @@ fi
 # ---- The application
 
 if [ -z "$client_id" ]; then
-  same_name=$(ask ad app list --filter "displayName eq '$name'" --query "[0].appId")
+  quoted=$(printf %s "$name" | sed "s/'/''/g")
+  if ! same_name=$(az ad app list --filter "displayName eq '$quoted'" --query "[0].appId" --output tsv 2>/dev/null)
+  then
+    # Made blindly it might be the second of its name, and nobody could tell which one people sign in with.
+    echo "The directory can't be searched for an Entra application $name, so none is made. Once it can: azd provision." >&2
+    exit 0
+  fi
   if [ -n "$same_name" ]; then
     # Not taken over by its name: whoever is administrator of another deployment would be one of this, too.
     cat >&2 <<END

@@ -108,6 +108,26 @@ def test_an_application_of_the_same_name_is_not_taken_over(tools: Tools) -> None
     assert "azd env set ENTRA_APPLICATION_NAME" in ended.err
 
 
+def test_nothing_is_made_where_nobody_can_tell_whether_it_is_there(tools: Tools) -> None:
+    tools.answers = complete() | {"az ad app list": [REFUSED]}
+
+    ended = tools.run(HOOK, NEW)
+
+    assert ended.code == 0
+    assert "can't be searched" in ended.err
+    assert [call for call in ended.made("az") if not call.startswith("az ad app list")] == []
+
+
+def test_an_apostrophe_in_the_name_does_not_end_the_search(tools: Tools) -> None:
+    tools.answers = complete() | {"az ad app list": ["app-of-others"]}
+
+    ended = tools.run(HOOK, {**NEW, "ENTRA_APPLICATION_NAME": "Ann's exports"})
+
+    (search,) = ended.made("az")
+    assert "displayName eq 'Ann''s exports'" in search
+    assert "There is an Entra application Ann's exports already" in ended.err
+
+
 def test_who_may_not_create_it_gets_the_command_and_goes_on(tools: Tools) -> None:
     tools.answers = complete() | {"az ad app create": [REFUSED]}
 
