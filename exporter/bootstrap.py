@@ -1,7 +1,6 @@
 """The one place that builds the adapters and hands them to the steps."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,13 +32,11 @@ from exporter.adapters.suppression import BlobSuppressionStore
 from exporter.adapters.telemetry import LogTelemetry
 from exporter.adapters.watermarks import BlobWatermarkStore
 from exporter.settings import Settings
+from exporter.steps.outage import outlast
 from exporter.steps.ports import Clock, Ports, Telemetry
 
 STEADFAST_SECONDS: Final = 400.0
 """So long a call waits for storage and identity when its process starts: less than the platform gives it."""
-NEXT_TRY_SECONDS: Final = 5.0
-
-logger = logging.getLogger("exporter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,21 +148,13 @@ class AppOfProcess:
         An outage while it is opened is waited for, unless it is impatient: to raise would count as a try of
         the message, and five tries are the end of its run.
         """
-        give_up_at = self.clock.monotonic() + STEADFAST_SECONDS
+        give_up_at = self.clock.monotonic() + (0.0 if self.impatient else STEADFAST_SECONDS)
         async with self._opening:
-            while self._app is None:
-                try:
-                    self._app = await self._stack.enter_async_context(
-                        open_app(
-                            settings,
-                            impatient=self.impatient,
-                            creates=not self.impatient,
-                            sends_telemetry=True,
-                        )
-                    )
-                except Exception as error:
-                    if self.impatient or not is_outage(error) or self.clock.monotonic() >= give_up_at:
-                        raise
-                    logger.warning("storage can't be reached (%s): trying again", type(error).__name__)
-                    await self.clock.sleep(NEXT_TRY_SECONDS)
+            if self._app is None:
+                self._app = await outlast(lambda: self._open(settings), is_outage, self.clock, give_up_at)
             return self._app
+
+    async def _open(self, settings: Settings) -> App:
+        return await self._stack.enter_async_context(
+            open_app(settings, impatient=self.impatient, creates=not self.impatient, sends_telemetry=True)
+        )

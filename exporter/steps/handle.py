@@ -11,12 +11,12 @@ from typing import Any, Final
 from exporter.errors import NewerVersionError, RetryLaterError
 from exporter.steps.events import Event, SpanName
 from exporter.steps.messages import KINDS, Message, Queue, parse_message
+from exporter.steps.outage import outlast
 from exporter.steps.ports import Ports
 
 PUT_BACK_SECONDS = 30.0
 STEADFAST_SECONDS: Final = 480.0
 """So long after its begin a call tries to put its message back; the platform ends it after ten minutes."""
-NEXT_TRY_SECONDS: Final = 5.0
 _SPANS: Final[Mapping[Queue, SpanName]] = MappingProxyType(
     {
         Queue.PLANS: SpanName.PLAN,
@@ -61,15 +61,12 @@ async def _put_back(
     What keeps the work from being done, such as an identity without tokens, may keep the message from being
     put as well. To give up would count as a try, so it is tried until `give_up_at` by the monotonic clock.
     """
-    while True:
-        try:
-            await ports.queue.put_back(queue, text, delay_seconds=PUT_BACK_SECONDS)
-        except Exception as outage:
-            if not ports.is_outage(outage) or ports.clock.monotonic() >= give_up_at:
-                raise
-            await ports.clock.sleep(NEXT_TRY_SECONDS)
-        else:
-            break
+    await outlast(
+        lambda: ports.queue.put_back(queue, text, delay_seconds=PUT_BACK_SECONDS),
+        ports.is_outage,
+        ports.clock,
+        give_up_at,
+    )
     ports.telemetry.event(
         Event.MESSAGE_PUT_BACK,
         queue=queue.value,

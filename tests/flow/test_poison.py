@@ -131,37 +131,19 @@ async def test_settling_that_always_fails_ends_the_run_without_its_answers(
     world.check_promises()
 
 
+@pytest.mark.parametrize("queues_serve", [True, False])
 @pytest.mark.parametrize("minutes", [3, 20])
-async def test_an_outage_of_storage_poisons_nothing(monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
+async def test_an_outage_of_storage_poisons_nothing(
+    monkeypatch: pytest.MonkeyPatch, minutes: int, queues_serve: bool
+) -> None:
     world, account = await a_world()
     await world.drop(addresses(60))
     while len(account.requests) < 10:
         await world.until_quiet(until=world.clock.monotonic() + 0.1)
     breaks(monkeypatch, FakeFactStore, "write", ServiceRequestError("storage is away"))
     breaks(monkeypatch, FakeFactStore, "read", ServiceRequestError("storage is away"))
-    await world.until_quiet(until=world.clock.monotonic() + 60 * minutes)
-    assert not world.run().state.final
-    monkeypatch.undo()
-    await world.until_quiet()
-
-    assert kept(world) == []
-    assert world.report().state is RunState.SUCCEEDED
-    assert account.contacts.keys() == set(addresses(60))
-    world.check_promises()
-
-
-@pytest.mark.parametrize("minutes", [3, 20])
-async def test_an_outage_in_which_no_message_can_be_put_back_either_poisons_nothing(
-    monkeypatch: pytest.MonkeyPatch, minutes: int
-) -> None:
-    world, account = await a_world()
-    await world.drop(addresses(60))
-    while len(account.requests) < 10:
-        await world.until_quiet(until=world.clock.monotonic() + 0.1)
-    away = ServiceRequestError("no identity gives a token")
-    breaks(monkeypatch, FakeFactStore, "write", away)
-    breaks(monkeypatch, FakeFactStore, "read", away)
-    breaks(monkeypatch, FakeWorkQueue, "put_back", away)
+    if not queues_serve:
+        breaks(monkeypatch, FakeWorkQueue, "put_back", ServiceRequestError("no identity gives a token"))
     await world.until_quiet(until=world.clock.monotonic() + 60 * minutes)
     assert not world.run().state.final
     monkeypatch.undo()

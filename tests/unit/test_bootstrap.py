@@ -8,8 +8,9 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from exporter import bootstrap
-from exporter.bootstrap import NEXT_TRY_SECONDS, STEADFAST_SECONDS, AppOfProcess
+from exporter.bootstrap import STEADFAST_SECONDS, AppOfProcess
 from exporter.settings import Settings
+from exporter.steps.outage import NEXT_TRY_SECONDS
 
 SETTINGS = Settings.from_env({"EXPORTER_STORAGE": "UseDevelopmentStorage=true"})
 AWAY = ServiceRequestError("no identity gives a token")
