@@ -6,10 +6,11 @@ run begins anew, and it does not pass for a newer one. Whoever overwrites the fi
 """
 
 import asyncio
+import io
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
-from typing import IO, Any, Final
+from typing import IO, Any, BinaryIO, Final
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
@@ -77,6 +78,10 @@ class BlobDropStore:
                     raise RetryLaterError("a drop from which a person was erased meanwhile") from error
             else:
                 return
+
+    def open(self, source: Source) -> BinaryIO:
+        """The blob's bytes by position, all of the version that was seen."""
+        return io.BytesIO(b"".join(self.read(source)))
 
     async def record(self, record: DropRecord) -> bool:
         """Write a drop's record once."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -17,6 +18,7 @@ from exporter.cli.wording import number, plural
 from exporter.domain.configuration import Export, check_segment_name
 from exporter.domain.drop import Source, drop_version, is_hidden
 from exporter.domain.run import RunReport
+from exporter.domain.source_file import SourceFile
 from exporter.errors import ConfigurationError
 from exporter.steps.ports import Ports
 
@@ -168,6 +170,11 @@ async def _check_still_there(dropped: Dropped, ports: Ports) -> None:
 
 async def _exports(ports: Ports) -> list[Export]:
     return [stored.value for stored in (await ports.registry.exports()).values()]
+
+
+def local_file(file: Path) -> SourceFile:
+    """A file of this machine, as a drop would have it."""
+    return SourceFile(file.name, partial(read_blocks, file), lambda: file.open("rb"))
 
 
 def read_blocks(file: Path) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exporter.cli.console import Output
-from exporter.cli.drop import check_files, read_blocks
+from exporter.cli.drop import check_files, local_file
 from exporter.cli.follow import follow
 from exporter.cli.reports import counts_table, reasons_table, report_text
 from exporter.cli.running import ExitCode, JsonOption, exit_code, open_session, pick, run
@@ -44,7 +44,7 @@ def preview_export(
             export, connection = await _configured(export_id, session.ports)
             session.settings.host_policy.check(connection.host)
             check_files(files, export.segments[0])
-            sources = ((file.name, read_blocks(file)) for file in files)
+            sources = [local_file(file) for file in files]
             found = await preview(export, connection, sources, session.ports, first=first)
         output.document(_preview_json(found))
         output.show(_preview_text(found))

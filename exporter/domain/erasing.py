@@ -15,12 +15,12 @@ import orjson
 
 from exporter.domain.address import match_key
 from exporter.domain.chunk import Body, Chunk
+from exporter.domain.csv_table import Lines
 from exporter.domain.decoding import BYTE_ORDER_MARKS, HEAD_BYTES, decoded_texts
 from exporter.domain.facts import Mask, mask_of
 from exporter.domain.planning import PlanLimits
 from exporter.domain.reading import GZIP_MAGIC, GZIP_WBITS, ReadingWatch, plain_pieces, with_head
 from exporter.domain.reject import Reject
-from exporter.domain.table import Lines
 from exporter.errors import StopRunError
 
 BLANK: Final = b'{"email":""}'

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
@@ -13,12 +13,13 @@ import orjson
 from exporter.domain.address import PLAIN_ADDRESS, address_fault, with_ascii_domain
 from exporter.domain.chunk import MAX_BODY_BYTES, MAX_BODY_CONTACTS, MAX_CHUNK_BODIES, Chunk
 from exporter.domain.contact import ContactMapping, contact_builder
-from exporter.domain.decoding import decoded_texts
+from exporter.domain.dialect import UNDECLARED, Dialect, Reading
 from exporter.domain.packing import Packer
-from exporter.domain.reading import ReadingWatch, plain_pieces
+from exporter.domain.reading import ReadingWatch
 from exporter.domain.reject import Reject, RejectReason
+from exporter.domain.source_file import SourceFile
 from exporter.domain.suppression import NOBODY, Suppressed
-from exporter.domain.table import Table
+from exporter.domain.table import Table, open_table
 from exporter.domain.wording import shown
 from exporter.errors import StopRunError
 
@@ -59,12 +60,15 @@ class PlanSummary:
     contacts_per_chunk: tuple[int, ...]
     reasons: dict[str, int]
     suppressed: int = 0
+    readings: tuple[Reading, ...] = ()
+    """How the files were read, each different way once."""
 
 
 def plan_drop(
-    sources: Iterable[tuple[str, Iterable[bytes]]],
+    files: Sequence[SourceFile],
     mapping: ContactMapping,
     *,
+    dialect: Dialect = UNDECLARED,
     limits: PlanLimits = PlanLimits(),
     on_chunk: Callable[[Chunk], None],
     on_reject: Callable[[Reject], None],
@@ -74,25 +78,24 @@ def plan_drop(
 ) -> PlanSummary:
     """Read, check and pack a drop as it streams by, each chunk handed on as soon as it is full.
 
-    `sources` are pairs of blob name and that blob's bytes, in blocks cut anywhere. `keep_going` is called
-    every some thousand rows; what it raises ends the plan. The same bytes, mapping and limits give the same
-    chunks and rejects, however the blocks are cut. With `first` the plan ends, and counts, at the row that
-    gives the contact of that number (from 1); what follows is not even read. Every row of a person whom
-    `suppressed` holds is counted and left out.
+    `dialect` is what is declared of the files. `keep_going` is called every some thousand rows; what it
+    raises ends the plan. The same bytes, mapping and limits give the same chunks and rejects, however the
+    blocks are cut. With `first` the plan ends, and counts, at the row that gives the contact of that number
+    (from 1); what follows is not even read. Every row of a person whom `suppressed` holds is counted and
+    left out.
 
     Raises StopRunError for a drop that can't be read whole; chunks handed on before that are void.
     """
     planner = _Planner(mapping, limits, on_chunk, on_reject, suppressed, first)
     watch = ReadingWatch(limits.max_bytes, keep_going)
     open_headers = []
-    for index, (name, blocks) in enumerate(sources):
-        pieces = plain_pieces(name, blocks, watch, max_ratio=limits.max_ratio)
-        table = Table(name, decoded_texts(name, pieces))
+    for index, file in enumerate(files):
+        table = open_table(file, dialect, mapping.columns(), watch, max_ratio=limits.max_ratio)
         if not table.header:
             continue
-        table.require(mapping.columns())
+        planner.note(table.reading)
         if table.at_open_end:
-            open_headers.append(name)
+            open_headers.append(file.name)
         planner.take(index, table)
         if planner.enough:
             return planner.finish()
@@ -145,6 +148,7 @@ class _Planner:
     seen: set[bytes] = field(default_factory=set)
     """A digest of 16 bytes for each address, so that memory is bounded by their number, not their length."""
     packer: Packer = field(init=False)
+    readings: dict[tuple[Dialect, tuple[str, ...]], Reading] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.packer = Packer(
@@ -153,6 +157,10 @@ class _Planner:
             body_contacts=self.limits.body_contacts,
             body_bytes=self.limits.body_bytes,
         )
+
+    def note(self, reading: Reading) -> None:
+        """Remember how a file is read, unless one before it was read alike."""
+        self.readings.setdefault((reading.dialect, reading.found), reading)
 
     def take(self, source: int, table: Table) -> None:
         """Every row of `table`, the drop's source number `source`, becomes a contact, a reject or a repeat.
@@ -206,7 +214,7 @@ class _Planner:
         self.duplicates += duplicates
         self.suppressed_count += suppressed_count
 
-    def _misfit(self, table: Table, number: int, row: list[str]) -> tuple[RejectReason, str] | None:
+    def _misfit(self, table: Table, number: int, row: Sequence[str]) -> tuple[RejectReason, str] | None:
         """What is wrong with the shape of a row that may be too short, too wide or too long, if anything.
 
         Raises StopRunError for one that is cut off.
@@ -240,10 +248,11 @@ class _Planner:
             contacts_per_chunk=tuple(self.packer.contacts_per_chunk),
             reasons=dict(self.reasons),
             suppressed=self.suppressed_count,
+            readings=tuple(self.readings.values()),
         )
 
     def _reject(
-        self, source: str, email_at: int, number: int, row: list[str], reason: RejectReason, detail: str
+        self, source: str, email_at: int, number: int, row: Sequence[str], reason: RejectReason, detail: str
     ) -> None:
         self.reasons[reason.value] += 1
         email = row[email_at] if email_at < len(row) else ""
@@ -259,7 +268,7 @@ class _Planner:
         )
 
 
-def _second_look(address: str, number: int, row: list[str], reject: Callable[..., None]) -> str:
+def _second_look(address: str, number: int, row: Sequence[str], reject: Callable[..., None]) -> str:
     """An unusual address as it can be sent; "" for one that can't, whose row is rejected."""
     ascii_address = with_ascii_domain(address)
     if not ascii_address:

@@ -8,12 +8,13 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from exporter.domain.configuration import Connection, Export
+from exporter.domain.dialect import UNDECLARED, Dialect
 from exporter.domain.drop import Source, drop_version
 from exporter.domain.pause import Pause, Pauses
 from exporter.domain.trace import Traceparent
 
-SCHEMA: Final = 3
-"""2: a run may be abandoned. 3: it may name its trace."""
+SCHEMA: Final = 4
+"""2: a run may be abandoned. 3: it may name its trace. 4: it knows its drop's recipe, dialect and seal."""
 SHORT_ID_DIGITS: Final = 12
 
 
@@ -126,6 +127,12 @@ class Run(_Document):
     ordered_at: datetime
     first: int | None = None
     """Send only so many contacts, the first valid ones of the drop, to look at them; None sends all."""
+    recipe: str | None = None
+    """By which recipe its drop was recognised; None for a run that an earlier version has ordered."""
+    dialect: Dialect = UNDECLARED
+    """What is declared of the drop's files, by the recipe or by what came with the files."""
+    sealed: bool = False
+    """Whether `sources` are final: until then late parts of the same drop join the run."""
     trace: Traceparent | None = None
     """Under this place stands all that is done for the run, also what is put anew after an interruption.
 
@@ -208,6 +215,8 @@ def new_run(
     ordered_at: datetime,
     *,
     first: int | None = None,
+    recipe: str | None = None,
+    dialect: Dialect = UNDECLARED,
     trace: str | None = None,
 ) -> Run:
     """A run of a drop, with the configuration as it is now."""
@@ -220,6 +229,8 @@ def new_run(
         connection=connection,
         ordered_at=ordered_at,
         first=first,
+        recipe=recipe,
+        dialect=dialect,
         trace=trace,
     )
 

@@ -4,13 +4,16 @@ No body leaves before the whole drop has been read, checked and judged.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Self
 
 from exporter.domain.chunk import Chunk
 from exporter.domain.contact import ContactMapping
+from exporter.domain.drop import Source
 from exporter.domain.planning import judge_size, plan_drop
 from exporter.domain.run import PlanRecord, Run, RunState
+from exporter.domain.source_file import SourceFile
 from exporter.domain.suppression import NOBODY, Suppressed
 from exporter.errors import RetryLaterError, StopRunError
 from exporter.steps.events import Event
@@ -233,11 +236,13 @@ def _read(
     Where only the first contacts are wanted, the whole drop is read, checked and judged all the same: who
     looks at a few contacts wants to know whether the rest will do.
     """
+    files = [source_file(source, ports) for source in run.sources]
     tolerated_percentage = run.export.tolerated_reject_percentage if run.export else 0.0
     if run.first is not None:
         whole = plan_drop(
-            _sources(run, ports),
+            files,
             mapping,
+            dialect=run.dialect,
             on_chunk=_forget,
             on_reject=_forget,
             keep_going=keep_going,
@@ -251,8 +256,9 @@ def _read(
         writer.chunk(chunk)
 
     summary = plan_drop(
-        _sources(run, ports),
+        files,
         mapping,
+        dialect=run.dialect,
         on_chunk=store,
         on_reject=writer.reject,
         keep_going=keep_going,
@@ -270,9 +276,9 @@ def _read(
     )
 
 
-def _sources(run: Run, ports: Ports) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """The drop's blobs with their bytes."""
-    return ((source.blob, ports.drops.read(source)) for source in run.sources)
+def source_file(source: Source, ports: Ports) -> SourceFile:
+    """A blob of a drop, pinned to its version, as the readers take it."""
+    return SourceFile(source.blob, partial(ports.drops.read, source), partial(ports.drops.open, source))
 
 
 def _forget(_: object) -> None:

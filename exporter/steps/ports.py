@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, BinaryIO, Generic, NamedTuple, Protocol, TypeVar
 
 from exporter.domain.budget import AccountBudget
 from exporter.domain.chunk import Chunk
@@ -124,6 +124,9 @@ class DropStore(Protocol):
 
         Raises StopRunError("superseded") when it was overwritten since, ("source_gone") when deleted.
         """
+
+    def open(self, source: Source) -> BinaryIO:
+        """The blob's bytes by position, for a thread of its own; reading raises as `read` does."""
 
     async def record(self, record: DropRecord) -> bool:
         """Write a drop's record once; False when there is one already."""

@@ -1,6 +1,6 @@
 """A preview: what an export would make of a file, down to the bytes of a request; nothing is sent."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from exporter.domain.configuration import Connection, Export
 from exporter.domain.planning import PlanSummary, plan_drop
 from exporter.domain.reject import Reject
 from exporter.domain.run import Counts, RunError
+from exporter.domain.source_file import SourceFile
 from exporter.errors import StopRunError
 from exporter.steps.plan import judge_rejects
 from exporter.steps.ports import Ports
@@ -57,20 +58,20 @@ class _Beginning:
 async def preview(
     export: Export,
     connection: Connection,
-    sources: Iterable[tuple[str, Iterable[bytes]]],
+    files: Sequence[SourceFile],
     ports: Ports,
     *,
     first: int,
 ) -> Preview:
     """Read, check and pack files as a run would, against the account's list and fields.
 
-    `sources` are pairs of file name and bytes in blocks. Raises StopRunError where a run would fail,
+    Raises StopRunError where a run would fail,
     RetryLaterError when ActiveCampaign does not answer.
     """
     mapping = await resolve_mapping(export, connection, ports, holds_account=False)
     beginning = _Beginning(first)
     summary = plan_drop(
-        sources,
+        files,
         mapping,
         on_chunk=beginning.take,
         on_reject=beginning.reject,

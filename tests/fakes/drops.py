@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
-from typing import Final
+from io import BytesIO
+from typing import BinaryIO, Final
 
 from exporter.domain.drop import DropRecord, Source
 from exporter.errors import StopRunError
@@ -39,6 +40,9 @@ class FakeDropStore:
             if found[0].etag != source.etag:
                 raise StopRunError("superseded", "the file was overwritten while it was read")
             yield found[1][start : start + BLOCK_BYTES]
+
+    def open(self, source: Source) -> BinaryIO:
+        return BytesIO(b"".join(self.read(source)))
 
     async def record(self, record: DropRecord) -> bool:
         return await self._process.create(f"drops/{record.version}.json", record.model_dump_json().encode())

@@ -17,7 +17,9 @@ HEADER = b"Email,FirstName\r\n"
 PEAK = """
 import resource, sys, zlib
 from tests.unit.domain.plans import MAPPING
+from io import BytesIO
 from exporter.domain.planning import PlanLimits, plan_drop
+from exporter.domain.source_file import SourceFile
 from exporter.errors import StopRunError
 
 def rows():
@@ -34,7 +36,8 @@ def zipped(blocks):
 blocks = zipped(rows()) if sys.argv[1] == "zipped" else rows()
 outcome = "read"
 try:
-    plan_drop([("a.csv", blocks)], MAPPING, limits=PlanLimits(max_ratio=int(sys.argv[3])),
+    plan_drop([SourceFile("a.csv", lambda: blocks, BytesIO)], MAPPING,
+              limits=PlanLimits(max_ratio=int(sys.argv[3])),
               on_chunk=lambda _: None, on_reject=lambda _: None)
 except StopRunError as error:
     outcome = error.code

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from bench import cost
-from exporter.domain import address, budget, chunk, progress, reading, retention, table
+from exporter.domain import address, budget, chunk, csv_table, progress, reading, retention
 from exporter.domain.drop import END_MARKERS
 from exporter.domain.planning import PlanLimits
 from exporter.steps import erase, plan, settle, sweep
@@ -30,8 +30,8 @@ OLDEST_HOURS: Final = sweep.OLDEST_DROP.total_seconds() / 3600
         f"ten million take {round(10 * MINUTES / 60)} hours",
         f"at most {PLAN.max_ratio} times its size after the first {reading.RATIO_FREE_BYTES:,} bytes",
         f"| a value | {PLAN.value_characters:,} characters",
-        f"over {table.MAX_VALUE_CHARACTERS:,} the file is refused",
-        f"| a line | {table.MAX_LINE_CHARACTERS:,} characters |",
+        f"over {csv_table.MAX_VALUE_CHARACTERS:,} the file is refused",
+        f"| a line | {csv_table.MAX_LINE_CHARACTERS:,} characters |",
         f"| reading a drop | {plan.PLAN_SECONDS:.0f} s,",
         f"| address | {address.MAX_ADDRESS_CHARACTERS} characters, {address.MAX_LOCAL_CHARACTERS} before the",
         f"| a contact | {chunk.MAX_BODY_BYTES:,} bytes",

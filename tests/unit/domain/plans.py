@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from exporter.domain.chunk import Chunk
 from exporter.domain.contact import ContactMapping
 from exporter.domain.planning import PlanLimits, PlanSummary, plan_drop
 from exporter.domain.reject import Reject
+from exporter.domain.source_file import SourceFile
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "drops"
 MAPPING = ContactMapping(email="Email", list_id="5", first_name="FirstName")
@@ -55,7 +57,7 @@ def plan(
     rejects: list[Reject] = []
     summary = plan_drop(
         [
-            (f"{index}.csv", [source] if isinstance(source, bytes) else source)
+            a_file(f"{index}.csv", [source] if isinstance(source, bytes) else source)
             for index, source in enumerate(sources)
         ],
         mapping,
@@ -64,6 +66,11 @@ def plan(
         on_reject=rejects.append,
     )
     return Plan(tuple(chunks), tuple(rejects), summary)
+
+
+def a_file(name: str, blocks: Iterable[bytes]) -> SourceFile:
+    """A file that gives these blocks; one made by a generator can be read once."""
+    return SourceFile(name, lambda: blocks, lambda: BytesIO(b"".join(blocks)))
 
 
 def cut(data: bytes, ends: Sequence[int]) -> list[bytes]:

@@ -8,7 +8,7 @@ from exporter.domain.chunk import Chunk
 from exporter.domain.planning import plan_drop
 from exporter.domain.suppression import NOBODY, Suppressed, SuppressionList, suppression_digest
 from tests.builders import NOON, a_segment
-from tests.unit.domain.plans import MAPPING, Plan, cut
+from tests.unit.domain.plans import MAPPING, Plan, a_file, cut
 
 KEY = b"1" * 32
 
@@ -21,7 +21,7 @@ def a_plan(rows: list[str], suppressed: Suppressed, *, first: int | None = None)
     chunks: list[Chunk] = []
     data = a_segment(rows).replace(b"\r\n", b",x\r\n").replace(b"Email,x", b"Email,FirstName")
     summary = plan_drop(
-        [("0.csv", cut(data, [7]))],
+        [a_file("0.csv", cut(data, [7]))],
         MAPPING,
         on_chunk=chunks.append,
         on_reject=lambda reject: None,

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.domain import table
+from exporter.domain import csv_table
+from exporter.domain.csv_table import CsvTable
 from exporter.domain.decoding import decoded_texts
-from exporter.domain.table import Table
 from exporter.errors import StopRunError
 from tests.unit.domain.plans import cut
 
@@ -34,7 +34,7 @@ def test_what_csv_writer_wrote_is_read_back_in_any_cut(
     writer.writerows([["Header"], *rows])
     data = text.getvalue().encode(encoding)
 
-    read = Table("a.csv", decoded_texts("a.csv", cut(data, [min(end, len(data)) for end in ends])))
+    read = CsvTable("a.csv", decoded_texts("a.csv", cut(data, [min(end, len(data)) for end in ends])))
 
     assert read.header == ("Header",)
     assert list(read.rows) == rows
@@ -42,16 +42,16 @@ def test_what_csv_writer_wrote_is_read_back_in_any_cut(
 
 
 def test_a_line_without_end_is_refused_alike_for_every_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "MAX_LINE_CHARACTERS", 100)
+    monkeypatch.setattr(csv_table, "MAX_LINE_CHARACTERS", 100)
     fits, too_long = "E,F\n" + "x" * 99 + "\n", "E,F\n" + "x" * 100 + "\n"
     for size in range(1, 60):
-        Table("a.csv", [fits[at : at + size] for at in range(0, len(fits), size)])
+        CsvTable("a.csv", [fits[at : at + size] for at in range(0, len(fits), size)])
         with pytest.raises(StopRunError) as caught:
-            list(Table("a.csv", [too_long[at : at + size] for at in range(0, len(too_long), size)]).rows)
+            list(CsvTable("a.csv", [too_long[at : at + size] for at in range(0, len(too_long), size)]).rows)
         assert caught.value.code == "bad_line_ends"
 
 
 def test_a_header_of_very_many_columns_is_checked_quickly() -> None:
     header = ",".join(map(str, range(200_000)))
 
-    Table("a.csv", [header]).require(["7"])
+    CsvTable("a.csv", [header]).require(["7"])

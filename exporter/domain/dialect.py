@@ -1,0 +1,48 @@
+"""A dialect: how the files of a drop are written, as far as it is declared; the rest is found out."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Format = Literal["csv", "jsonl", "parquet"]
+Encoding = Literal["utf-8", "utf-16", "latin-1", "windows-1252"]
+Quote = Literal['"', "'", "none"]
+Escape = Literal["double", "backslash"]
+
+
+class Dialect(BaseModel):
+    """What is declared about files; what is None is found out from each file, and told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: Format | None = None
+    encoding: Encoding | None = None
+    """Of a text without a byte order mark; a mark always wins. None: UTF-8."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    quote: Quote | None = None
+    """What values with delimiters in them stand in. None: double quotes."""
+    escape: Escape | None = None
+    """How a quote within quotes is written: doubled, or behind a backslash."""
+    null: Annotated[str, Field(max_length=50)] | None = None
+    """The text that stands for no value, such as `\\N`. None: there is none."""
+    header: bool | None = None
+    """Whether the first line of each file names the columns."""
+    columns: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """The names of the columns in their order, for files without a header."""
+
+
+UNDECLARED: Final = Dialect()
+"""Nothing is known beforehand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a file was read."""
+
+    name: str
+    """The file; of several that were read alike, the first."""
+    dialect: Dialect
+    """With what was found out filled in."""
+    found: tuple[str, ...] = ()
+    """What was found out rather than declared or the rule, a short sentence each, and what it shows by."""
