@@ -25,6 +25,8 @@ from exporter.errors import ConflictError, RetryLaterError, StopRunError
 _ETAG: Final = "exporter_etag"
 _LAST_MODIFIED: Final = "exporter_last_modified"
 _SIZE: Final = "exporter_size"
+_KEPT_BYTES: Final = 256 * 1024
+_KEPT_BLOBS: Final = 100
 _IS_FOLDER: Final = "hdi_isfolder"
 """Metadata of a blob that stands for a folder: Hadoop's clients, so Spark's too, make one for each where the
 account has no folders of its own (github.com/apache/hadoop, hadoop-azure, BlobMaterialization)."""
@@ -39,6 +41,8 @@ class BlobDropStore:
         self._landing = landing
         self._blocking_landing = blocking_landing
         self._documents = documents
+        self._contents: dict[str, tuple[str, bytes]] = {}
+        """What manifests hold, by blob, with the ETag."""
 
     async def source(self, blob: str) -> Source | None:
         """The blob as it is now, or None when it is gone or stands for a folder."""
@@ -52,6 +56,26 @@ class BlobDropStore:
         """The blobs below a prefix, sorted by name; those that stand for folders left out."""
         blobs = self._landing.list_blobs(name_starts_with=prefix or None, include=["metadata"])
         return [_source(blob) async for blob in blobs if not _is_folder(blob)]
+
+    async def content(self, source: Source, max_bytes: int) -> bytes | None:
+        """All bytes of a small blob, kept at hand for the next look at the same version."""
+        known = self._contents.get(source.blob)
+        if known is not None and known[0] == source.etag:
+            return known[1]
+        if source.size > max_bytes:
+            return None
+        try:
+            stream = await self._landing.get_blob_client(source.blob).download_blob(
+                etag=f'"{source.etag}"', match_condition=MatchConditions.IfNotModified
+            )
+            data = await stream.readall()
+        except (ResourceModifiedError, ResourceNotFoundError):
+            return None
+        if len(data) <= _KEPT_BYTES:
+            self._contents[source.blob] = source.etag, data
+            while len(self._contents) > _KEPT_BLOBS:
+                self._contents.pop(next(iter(self._contents)))
+        return data
 
     def read(self, source: Source) -> Iterator[bytes]:
         """The blob's bytes in blocks, all of the version that was seen, or of the one that stands for it.

@@ -17,6 +17,9 @@ from exporter.cli.running import ExitCode, JsonOption, exit_code, open_session, 
 from exporter.cli.wording import number, plural
 from exporter.domain.configuration import Export, check_segment_name
 from exporter.domain.drop import Source, drop_version, is_hidden
+from exporter.domain.layout import Place, classify
+from exporter.domain.recipe import Completeness
+from exporter.domain.recipes import BUILT_IN
 from exporter.domain.run import RunReport
 from exporter.domain.source_file import SourceFile
 from exporter.errors import ConfigurationError
@@ -110,7 +113,7 @@ def _file_problems(file: Path) -> Iterator[str]:
 
 async def put_drop(files: Sequence[Path], segment: str, ports: Ports) -> Dropped:
     """Put one file as a whole snapshot, or several as a folder that its end marker closes."""
-    if len(files) == 1:
+    if len(files) == 1 and _is_whole(f"{segment}/{files[0].name}"):
         sources = [await ports.drops.put(f"{segment}/{files[0].name}", read_blocks(files[0]))]
     else:
         folder = f"{segment}/{folder_name(ports.clock.now(), ports.randomness.token())}"
@@ -120,6 +123,12 @@ async def put_drop(files: Sequence[Path], segment: str, ports: Ports) -> Dropped
     exports = await _exports(ports)
     taking = sorted(export.id for export in exports if segment in export.segments)
     return Dropped(segment, tuple(sources), tuple(taking))
+
+
+def _is_whole(blob: str) -> bool:
+    """Whether a file of this name is a whole snapshot by itself; one named like a part waits for others."""
+    place = classify(blob, BUILT_IN)
+    return isinstance(place, Place) and place.recipe.complete == (Completeness.AT_ONCE,)
 
 
 def folder_name(now: datetime, token: str) -> str:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -22,44 +21,6 @@ class Source(BaseModel):
     size: int
     """Bytes as stored."""
     last_modified: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentFile:
-    """A whole snapshot in one file: `<segment>/<file>`."""
-
-    segment: str
-
-
-@dataclass(frozen=True, slots=True)
-class EndMarker:
-    """The marker that closes a folder of files: `<segment>/<drop>/_SUCCESS` or `.done`."""
-
-    segment: str
-    folder: str
-    """With its trailing slash; the drop's files lie below it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """Nothing that starts a run by itself: a part of a folder, a hidden file, a stray blob."""
-
-    why: str
-
-
-def recognise(blob: str) -> SegmentFile | EndMarker | Ignored:
-    """What the arrival of a blob means, by its name alone."""
-    segment, *rest = blob.split("/")
-    if not segment or not rest or not rest[-1]:
-        return Ignored("it does not lie in a segment's folder")
-    name = rest[-1]
-    if len(rest) == 2 and name in END_MARKERS:
-        return EndMarker(segment, f"{segment}/{rest[0]}/")
-    if is_hidden(name):
-        return Ignored("hidden files and markers hold no rows")
-    if len(rest) == 1:
-        return SegmentFile(segment)
-    return Ignored("a file of a folder waits for the folder's end marker")
 
 
 def is_hidden(path: str) -> bool:

@@ -15,6 +15,9 @@ from exporter.domain.dialect import UNDECLARED, Dialect
 
 SEGMENT: Final = "segment"
 PART: Final = "part"
+"""Placeholders whose names begin so stand for what differs between the files of one drop."""
+QUIET_SECONDS: Final = 300
+"""Unless a recipe or `EXPORTER_QUIET_SECONDS` says otherwise."""
 MAX_PATTERN_CHARACTERS: Final = 300
 _MAX_OPEN_PLACES: Final = 2
 _TOKEN: Final = re.compile(

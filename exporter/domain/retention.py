@@ -1,11 +1,15 @@
 """How long things are kept, in days; configuration, watermarks, budgets and suppression stay for good."""
 
-from collections.abc import Collection, Iterable
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from exporter.domain.drop import EndMarker, SegmentFile, Source, recognise
+from exporter.domain.drop import Source
+from exporter.domain.layout import Drop
 from exporter.domain.progress import RunProgress
+from exporter.domain.recipe import Completeness
 from exporter.domain.run import Run, RunState
 
 CHUNK_DAYS: Final = 7
@@ -45,36 +49,50 @@ def chunks_of_a_redrive(progress: RunProgress) -> frozenset[int]:
 
 
 def expired_drops(
+    drops: Sequence[Drop],
     files: Iterable[Source],
     *,
     wanted_segments: Collection[str],
     held_blobs: Collection[str],
     arrived_before: datetime,
 ) -> list[tuple[Source, ...]]:
-    """The drops among the landed files that nobody needs any more, each with its end markers last.
+    """The drops that nobody needs any more, each with all that lies in its folder, its signs last.
 
-    A drop goes once all its files arrived before a moment. What stays: the newest complete drop of each of
-    `wanted_segments`, drops with a file in `held_blobs`, and all that is no complete drop by its name.
+    A drop goes once all its files arrived before a moment. What stays: the newest whole drop of each of
+    `wanted_segments`, drops with a file in `held_blobs`, all that is not whole, and manifests, which speak of
+    other drops, too. `drops` are in the order of their time.
     """
-    files = sorted(files, key=lambda file: file.blob)
-    drops: dict[str, list[Source]] = {}
-    completed_by: dict[str, list[tuple[datetime, str, str]]] = {}
-    for file in files:
-        meaning = recognise(file.blob)
-        if isinstance(meaning, SegmentFile):
-            name, members = file.blob, [file]
-        elif isinstance(meaning, EndMarker):
-            name = meaning.folder
-            members = [other for other in files if other.blob.startswith(meaning.folder)]
-        else:
+    whole = [drop for drop in drops if drop.complete]
+    newest = {drop.segment: drop for drop in whole if drop.segment in wanted_segments}
+    folders = Counter(drop.folder for drop in drops)
+    sorted_files = sorted(files, key=lambda file: file.blob)
+    last_whole = {drop.segment: drop for drop in whole}
+    expired = []
+    for drop in drops:
+        if newest.get(drop.segment) is drop or not (drop.complete or _is_past(drop, last_whole)):
             continue
-        drops[name] = sorted(members, key=lambda member: isinstance(recognise(member.blob), EndMarker))
-        completed_by.setdefault(meaning.segment, []).append((file.last_modified, file.blob, name))
-    kept = {max(completed_by[segment])[2] for segment in wanted_segments if segment in completed_by}
-    return [
-        tuple(members)
-        for name, members in drops.items()
-        if name not in kept
-        and all(member.last_modified < arrived_before for member in members)
-        and not any(member.blob in held_blobs for member in members)
-    ]
+        signs = {sign.blob for sign in drop.signs}
+        members = {file.blob: file for file in drop.files}
+        if drop.by in {Completeness.MARKER, Completeness.COMMITTED}:
+            members |= {sign.blob: sign for sign in drop.signs}
+            if folders[drop.folder] == 1 and drop.folder.count("/") > 1:
+                members |= {file.blob: file for file in _below(drop.folder, sorted_files)}
+        if all(member.last_modified < arrived_before for member in members.values()) and not any(
+            blob in held_blobs for blob in members
+        ):
+            by_name = sorted(members.values(), key=lambda member: (member.blob in signs, member.blob))
+            expired.append(tuple(by_name))
+    return expired
+
+
+def _is_past(drop: Drop, last_whole: Mapping[str, Drop]) -> bool:
+    """Whether a manifest has gone on to a newer drop, as Customer Insights rewrites its own."""
+    newer = last_whole.get(drop.segment)
+    return drop.by is Completeness.MANIFEST and newer is not None and newer.order > drop.order
+
+
+def _below(folder: str, files: Sequence[Source]) -> Sequence[Source]:
+    """The files in a folder; `files` are sorted by name."""
+    start = bisect_left(files, folder, key=lambda file: file.blob)
+    end = bisect_left(files, f"{folder[:-1]}0", key=lambda file: file.blob)  # "0" follows the slash
+    return files[start:end]

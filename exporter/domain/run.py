@@ -217,6 +217,7 @@ def new_run(
     first: int | None = None,
     recipe: str | None = None,
     dialect: Dialect = UNDECLARED,
+    sealed: bool = False,
     trace: str | None = None,
 ) -> Run:
     """A run of a drop, with the configuration as it is now."""
@@ -231,6 +232,7 @@ def new_run(
         first=first,
         recipe=recipe,
         dialect=dialect,
+        sealed=sealed,
         trace=trace,
     )
 

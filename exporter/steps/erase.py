@@ -17,6 +17,7 @@ from exporter.domain.configuration import Connection
 from exporter.domain.drop import Source
 from exporter.domain.erasing import Person, chunk_without, is_persons, without_person
 from exporter.domain.facts import Erased, Mask
+from exporter.domain.layout import Sign, classify
 from exporter.domain.refusal import refusal
 from exporter.domain.reject import Reject
 from exporter.domain.rejects_file import from_file
@@ -110,7 +111,7 @@ class _Eraser:
         for source in await self.ports.drops.folder(""):
             if self.person.key in source.blob.lower():
                 self._leave(f"the name of file {source.blob!r} is the address: delete the file")
-            if source.size:
+            if source.size and not isinstance(classify(source.blob, ()), Sign):  # these hold no people
                 await self._from_file(source)
 
     async def _from_file(self, source: Source) -> None:

@@ -15,6 +15,8 @@ class Event(StrEnum):
 
     DROP_IGNORED = "drop.ignored"
     """A blob arrived that starts nothing; `why` says so."""
+    DROP_WAITING = "drop.waiting"
+    """A file of a drop arrived that is not whole; `why` names what would show that it is."""
     DROP_RECORDED = "drop.recorded"
     """A drop was taken up; `run_count` runs exist for it. Not `announced`: found by looking."""
     DROP_REPEATED = "drop.repeated"
@@ -81,7 +83,8 @@ FIELDS: Final[Mapping[Event, frozenset[str]]] = MappingProxyType(
         event: frozenset(names)
         for event, names in {
             Event.DROP_IGNORED: ("why",),
-            Event.DROP_RECORDED: ("drop", "run_count", "announced"),
+            Event.DROP_WAITING: ("why", "files"),
+            Event.DROP_RECORDED: ("drop", "run_count", "recipe", "files", "announced"),
             Event.DROP_REPEATED: ("drop", "run_count"),
             Event.RUN_ORDERED: (*_RUN, "drop"),
             Event.RUN_SKIPPED: ("run_id", "drop"),

@@ -1,37 +1,102 @@
-"""Looking into the landing container: which files make a drop, and which drop of a segment is the newest."""
+"""Looking into the landing container: which drops lie there, which are whole, and what a blob is."""
 
-from datetime import datetime
+from dataclasses import dataclass
 
-from exporter.domain.drop import EndMarker, Ignored, Source, is_hidden, recognise
+from exporter.domain.drop import Source
+from exporter.domain.layout import Drop, Landing, Meaning, Place, Sign, classify, drops_of
+from exporter.domain.manifest import (
+    MAX_MANIFEST_BYTES,
+    Listed,
+    is_commit,
+    is_manifest,
+    needed_files,
+    read_manifest,
+)
+from exporter.domain.recipe import Recipe
+from exporter.domain.recipes import BUILT_IN
+from exporter.errors import StopRunError
 from exporter.steps.ports import Ports
 
 
-async def sources_of(blob: str, meaning: object, ports: Ports) -> tuple[Source, ...]:
-    """The files of the drop that a blob's arrival completes; none where they are gone."""
-    if isinstance(meaning, EndMarker):
-        files = await ports.drops.folder(meaning.folder)
-        return tuple(
-            file
-            for file in files
-            if not is_hidden(file.blob.removeprefix(meaning.folder)) and file.blob[-1] != "/"
-        )
-    source = await ports.drops.source(blob)
-    return (source,) if source else ()
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a blob is, and the drops that it belongs to or speaks of."""
+
+    blob: str
+    meaning: Meaning
+    recipes: tuple[Recipe, ...]
+    """In the order in which they were tried."""
+    drops: tuple[Drop, ...]
+    """Whole or not; one for a data file, any number for an end marker or a manifest."""
 
 
-async def newest_drop(segment: str, ports: Ports) -> Source | None:
-    """The blob that completed the newest drop of a segment; None where there is no complete one.
+async def known_recipes(ports: Ports) -> tuple[Recipe, ...]:
+    """The user's own recipes, then the built-in ones: the order in which they are tried."""
+    return BUILT_IN
+
+
+async def survey(ports: Ports, root: str = "") -> list[Drop]:
+    """All drops below a folder of the landing container, whole or not, in the order of their time."""
+    drops = await _drops_below(root, await known_recipes(ports), ports)
+    return sorted((drop for drop in drops if drop.files), key=lambda drop: drop.order)
+
+
+async def look(blob: str, ports: Ports) -> Look:
+    """What a blob is by its name, and the drops around it as they are now."""
+    recipes = await known_recipes(ports)
+    meaning = classify(blob, recipes)
+    if not isinstance(meaning, Place | Sign):
+        return Look(blob, meaning, recipes, ())
+    drops = await _drops_below(meaning.root, recipes, ports)
+    return Look(blob, meaning, recipes, tuple(drop for drop in drops if _has(drop, blob)))
+
+
+def _has(drop: Drop, blob: str) -> bool:
+    """Whether a blob is one of a drop's files or signs."""
+    return any(file.blob == blob for file in (*drop.files, *drop.signs))
+
+
+async def newest_drop(segment: str, ports: Ports) -> Drop | None:
+    """The newest complete drop of a segment; None where there is none.
 
     Drops of one segment follow one another by time, ties by the greater name.
     """
-    newest: Source | None = None
-    for source in await ports.drops.folder(f"{segment}/"):
-        if isinstance(recognise(source.blob), Ignored):
-            continue
-        if newest is None or _order(source) > _order(newest):
-            newest = source
-    return newest
+    whole = [drop for drop in await survey(ports) if drop.segment == segment and drop.complete]
+    return whole[-1] if whole else None
 
 
-def _order(source: Source) -> tuple[datetime, str]:
-    return source.last_modified, source.blob
+async def _drops_below(root: str, recipes: tuple[Recipe, ...], ports: Ports) -> list[Drop]:
+    files = await ports.drops.folder(root)
+    signs = [file for file in files if isinstance(classify(file.blob, recipes), Sign)]
+    contents = {}
+    for sign in signs:
+        name = sign.blob.rpartition("/")[2]
+        if is_manifest(name) or is_commit(name):
+            contents[sign.blob] = await ports.drops.content(sign, MAX_MANIFEST_BYTES)
+    manifests = {blob: data for blob, data in contents.items() if is_manifest(blob.rpartition("/")[2])}
+    return drops_of(
+        Landing(
+            files=tuple(files),
+            recipes=recipes,
+            manifests={blob: await _entries(blob, data, files, ports) for blob, data in manifests.items()},
+            commits={blob: data for blob, data in contents.items() if blob not in manifests and data},
+            now=ports.clock.now(),
+            quiet=ports.quiet,
+        )
+    )
+
+
+async def _entries(
+    blob: str, data: bytes | None, files: list[Source], ports: Ports
+) -> tuple[Listed, ...] | str:
+    """What a manifest lists; why it can't be read."""
+    if data is None:
+        return "which is too large or gone"
+    try:
+        definitions = {}
+        for needed in needed_files(blob, data):
+            found = next((file for file in files if file.blob == needed), None)
+            definitions[needed] = await ports.drops.content(found, MAX_MANIFEST_BYTES) if found else None
+        return read_manifest(blob, data, definitions)
+    except StopRunError as error:
+        return f"which can't be read: {error}"

@@ -1,11 +1,10 @@
 """Running an export on demand: the newest drop of its segments, now, because somebody asked for it."""
 
 from exporter.domain.configuration import Connection, Export
-from exporter.domain.drop import recognise
 from exporter.domain.run import Run, new_run
 from exporter.errors import ConfigurationError
 from exporter.steps.events import Event, SpanName
-from exporter.steps.landing import newest_drop, sources_of
+from exporter.steps.landing import newest_drop
 from exporter.steps.messages import PlanMessage, Queue
 from exporter.steps.open_runs import open_runs_beside
 from exporter.steps.ports import Ports
@@ -53,13 +52,24 @@ async def _new_run(
 ) -> Run:
     """The run of a segment's newest drop."""
     newest = await newest_drop(segment, ports)
-    sources = await sources_of(newest.blob, recognise(newest.blob), ports) if newest else ()
-    if not sources:
+    if newest is None:
         raise ConfigurationError(
             f"no complete drop of segment {segment!r} lies in the landing container: "
             f"`exporter drop FILE --segment {segment}` puts one there"
         )
-    return new_run(export, connection, segment, sources, cause, ports.clock.now(), first=first, trace=trace)
+    return new_run(
+        export,
+        connection,
+        segment,
+        newest.files,
+        cause,
+        ports.clock.now(),
+        first=first,
+        recipe=newest.recipe.id,
+        dialect=newest.dialect,
+        sealed=True,
+        trace=trace,
+    )
 
 
 async def _check_nothing_in_the_way(runs: list[Run], ports: Ports) -> None:

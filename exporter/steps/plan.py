@@ -20,6 +20,7 @@ from exporter.steps.events import Event
 from exporter.steps.messages import ChunkMessage, PlanMessage, Queue, ReceiptsMessage
 from exporter.steps.ports import Claim, PlanWriter, Ports
 from exporter.steps.preflight import resolve_mapping
+from exporter.steps.seal import join_late_parts, seal
 from exporter.steps.stop import give_way, note_waiting, stop_run
 
 CLAIM_SECONDS = 75.0
@@ -138,12 +139,14 @@ async def _plan_claimed(run: Run, hold: _Hold, ports: Ports, gate: asyncio.Lock)
     export, connection = run.export, run.connection
     if export is None or connection is None:
         raise StopRunError("no_export", "the run has no export")
+    run = await join_late_parts(run, ports)
     judge_size(sum(source.size for source in run.sources))
     ports.telemetry.event(
         Event.PLAN_STARTED, run_id=run.run_id, export_id=run.export_id, epoch=hold.claim.epoch
     )
     mapping = await resolve_mapping(export, connection, ports)
     record = await _read_in_turn(run, mapping, hold, ports, gate)
+    await seal(run, ports)
     record = await ports.plans.finish(run.run_id, record)
     ports.telemetry.event(
         Event.PLAN_COMPLETED,

@@ -5,7 +5,9 @@ from datetime import datetime
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from exporter.domain.drop import Ignored, Source, recognise
+from exporter.domain.drop import Source
+from exporter.domain.layout import Place, classify
+from exporter.domain.recipes import BUILT_IN
 from exporter.domain.run import Run, RunError, RunState
 from exporter.errors import RetryLaterError, StopRunError
 from exporter.steps.aggregate import end_unfolded
@@ -89,8 +91,8 @@ async def bury_drop(text: bytes, ports: Ports) -> None:
 
 
 async def _list_as_failed(event: _DropEvent, at: datetime, ports: Ports) -> None:
-    meaning = recognise(event.blob)
-    if isinstance(meaning, Ignored):
+    meaning = classify(event.blob, BUILT_IN)
+    if not isinstance(meaning, Place):
         return
     source = Source(blob=event.blob, etag=event.etag, size=0, last_modified=at)
     why = RunError(

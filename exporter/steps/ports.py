@@ -12,6 +12,7 @@ from exporter.domain.configuration import Connection, Export
 from exporter.domain.drop import DropRecord, Source
 from exporter.domain.facts import Fact
 from exporter.domain.pause import Pauses
+from exporter.domain.recipe import QUIET_SECONDS
 from exporter.domain.reject import Reject
 from exporter.domain.retention import DROP_DAYS
 from exporter.domain.run import PlanRecord, Run
@@ -127,6 +128,9 @@ class DropStore(Protocol):
 
     def open(self, source: Source) -> BinaryIO:
         """The blob's bytes by position, for a thread of its own; reading raises as `read` does."""
+
+    async def content(self, source: Source, max_bytes: int) -> bytes | None:
+        """All bytes of a small blob; None for one that is larger, gone, or another version by now."""
 
     async def record(self, record: DropRecord) -> bool:
         """Write a drop's record once; False when there is one already."""
@@ -473,5 +477,7 @@ class Ports:
     destinations: Destinations
     is_outage: Callable[[BaseException], bool]
     """Whether an error says that storage does not serve just now."""
+    quiet: timedelta = timedelta(seconds=QUIET_SECONDS)
+    """How long nothing may have been written of a drop that nothing else shows to be whole."""
     drop_retention: timedelta | None = timedelta(days=DROP_DAYS)
     """How long drops that are no longer needed stay; None: until somebody else deletes them."""

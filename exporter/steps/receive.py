@@ -1,8 +1,12 @@
 """A drop lands: find the exports that want it, order a run for each, and write down what was decided."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
-from exporter.domain.drop import DropRecord, Ignored, Source, drop_version, recognise
+from exporter.domain.configuration import Connection
+from exporter.domain.drop import DropRecord, Source, drop_version
+from exporter.domain.layout import Drop, Junk, Stray
+from exporter.domain.recipe import Completeness
 from exporter.domain.run import (
     Counts,
     RequestCounts,
@@ -15,37 +19,49 @@ from exporter.domain.run import (
 )
 from exporter.domain.testdrop import token_in
 from exporter.steps.events import Event, SpanName
-from exporter.steps.landing import sources_of
+from exporter.steps.join import run_to_join
+from exporter.steps.landing import look
 from exporter.steps.messages import PlanMessage, Queue
-from exporter.steps.ports import Ports, StoredExport
+from exporter.steps.ports import Ports, Stored, StoredExport
 
 DROP_CAUSE = "drop"
 
 
-async def receive(blob: str, ports: Ports, *, announced: bool = True) -> DropRecord | None:
+async def receive(blob: str, ports: Ports) -> list[DropRecord]:
     """Take up the arrival of a blob in the landing container.
 
     Safe to repeat: the same files are the same drop, and the same drop gives the same runs.
-    `announced` is False for a blob that was found by looking: then a drop that is known is no news.
-    Returns what is recorded about the drop, or None when the blob starts nothing.
+    Returns what is recorded about the drops that are whole now; nothing where the blob starts nothing.
     """
-    meaning = recognise(blob)
-    if isinstance(meaning, Ignored):
-        ports.telemetry.event(Event.DROP_IGNORED, why=meaning.why)
+    found = await look(blob, ports)
+    if isinstance(found.meaning, Junk):
+        ports.telemetry.event(Event.DROP_IGNORED, why=found.meaning.why)
         await _acknowledge(blob, ports)
-        return None
-    sources = await sources_of(blob, meaning, ports)
-    if not sources:
-        ports.telemetry.event(Event.DROP_IGNORED, why="its files are gone")
-        return None
-    version = drop_version(sources)
-    known = await ports.drops.recorded(version)
+        return []
+    if isinstance(found.meaning, Stray):
+        await _list_stray(blob, found.meaning, ports)
+        return []
+    if not found.drops:
+        ports.telemetry.event(Event.DROP_IGNORED, why="its files are gone, or it speaks of none")
+    records = []
+    for drop in found.drops:
+        if drop.complete:
+            records.append(await take_up(drop, ports))
+        else:
+            ports.telemetry.event(Event.DROP_WAITING, why=drop.by.value, files=len(drop.files))
+    return records
+
+
+async def take_up(drop: Drop, ports: Ports, *, announced: bool = True) -> DropRecord:
+    """Order the runs of a whole drop, unless it is known. `announced` is False where it was found by looking:
+    then a drop that is known is no news."""
+    known = await ports.drops.recorded(drop.version)
     if known is not None:
         if announced:
-            ports.telemetry.event(Event.DROP_REPEATED, drop=version, run_count=len(known.run_ids))
+            ports.telemetry.event(Event.DROP_REPEATED, drop=drop.version, run_count=len(known.run_ids))
         return known
-    with ports.telemetry.span(SpanName.DROP, drop=version) as trace:
-        return await _take_up(meaning.segment, version, sources, trace, ports, announced=announced)
+    with ports.telemetry.span(SpanName.DROP, drop=drop.version) as trace:
+        return await _order_runs(drop, trace, ports, announced=announced)
 
 
 async def _acknowledge(blob: str, ports: Ports) -> None:
@@ -55,68 +71,136 @@ async def _acknowledge(blob: str, ports: Ports) -> None:
         await ports.signs.acknowledge(token)
 
 
-async def _take_up(
-    segment: str, version: str, sources: tuple[Source, ...], trace: str, ports: Ports, *, announced: bool
-) -> DropRecord:
+async def _list_stray(blob: str, meaning: Stray, ports: Ports) -> None:
+    """List a file that nobody will read, once for each version of it."""
+    source = await ports.drops.source(blob)
+    if source is None:
+        ports.telemetry.event(Event.DROP_IGNORED, why="it is gone")
+        return
+    why = RunError(
+        code="unrecognised_file",
+        message=f"{meaning.why}. Put it under segments/<segment>/, or describe its place with a recipe; "
+        "`exporter explain` says of a file why",
+    )
+    run = run_over(RunState.SKIPPED, why, "", (source,), ports.clock.now())
+    if await ports.runs.create(run):
+        ports.telemetry.event(Event.RUN_SKIPPED, run_id=run.run_id)
+
+
+async def list_unfinished(drop: Drop, ports: Ports) -> None:
+    """List a drop that does not become whole, once for as long as it stays as it is."""
+    why = RunError(
+        code="incomplete_drop",
+        message=f"nothing was sent: the drop waits for {drop.waits_for}; then it is taken up",
+    )
+    now = ports.clock.now()
+    run = run_over(RunState.SKIPPED, why, drop.segment, drop.files, now, cause=_UNFINISHED_CAUSE)
+    if await ports.runs.load(run.run_id) is None and await ports.runs.create(run):
+        ports.telemetry.event(Event.RUN_SKIPPED, run_id=run.run_id, drop=drop.version)
+
+
+_UNFINISHED_CAUSE = "unfinished"
+
+
+async def _order_runs(drop: Drop, trace: str, ports: Ports, *, announced: bool) -> DropRecord:
     """Order the runs, then record the drop: a crash in between repeats the same orders."""
     exports = await ports.registry.exports()
-    wanting = [stored for stored in exports.values() if segment in stored.value.segments]
-    dropped_at = max(source.last_modified for source in sources)
     connections = await ports.registry.connections()
-    wanting = [stored for stored in wanting if stored.value.connection in connections]
-    ready = [stored for stored in wanting if dropped_at >= stored.active_since.replace(microsecond=0)]
-    runs = []
+    wanting = wanting_exports(drop.segment, exports.values(), connections)
+    ready = [stored for stored in wanting if is_for(drop, stored)]
     if ready:
-        for stored in ready:
-            export = stored.value
-            connection = connections[export.connection].value
-            now = ports.clock.now()
-            runs.append(new_run(export, connection, segment, sources, DROP_CAUSE, now, trace=trace))
+        runs = [
+            await _run_of(stored, connections[stored.value.connection].value, drop, trace, ports)
+            for stored in ready
+        ]
     else:
-        why = _why_nobody(segment, wanting, exports)
-        runs.append(_run_over(RunState.SKIPPED, why, segment, version, sources, ports))
+        why = why_nobody(drop.segment, wanting, exports)
+        runs = [run_over(RunState.SKIPPED, why, drop.segment, drop.files, ports.clock.now())]
     for run in runs:
         created = await ports.runs.create(run)
-        if run.state is RunState.QUEUED:
+        if run.state is not RunState.SKIPPED:
             ordered = run if created else await ports.runs.load(run.run_id) or run
             await ports.queue.send(Queue.PLANS, PlanMessage(run_id=run.run_id, trace=ordered.trace))
-            ports.telemetry.event(Event.RUN_ORDERED, run_id=run.run_id, export_id=run.export_id, drop=version)
+            ports.telemetry.event(
+                Event.RUN_ORDERED, run_id=run.run_id, export_id=run.export_id, drop=drop.version
+            )
         else:
-            ports.telemetry.event(Event.RUN_SKIPPED, run_id=run.run_id, drop=version)
+            ports.telemetry.event(Event.RUN_SKIPPED, run_id=run.run_id, drop=drop.version)
     record = DropRecord(
-        version=version,
-        segment=segment,
-        sources=sources,
+        version=drop.version,
+        segment=drop.segment,
+        sources=drop.files,
         recorded_at=ports.clock.now(),
         run_ids=tuple(run.run_id for run in runs),
     )
     await ports.drops.record(record)
-    ports.telemetry.event(Event.DROP_RECORDED, drop=version, run_count=len(runs), announced=announced)
+    ports.telemetry.event(
+        Event.DROP_RECORDED,
+        drop=drop.version,
+        run_count=len(runs),
+        recipe=drop.recipe.id,
+        files=len(drop.files),
+        announced=announced,
+    )
     return record
+
+
+async def _run_of(stored: StoredExport, connection: Connection, drop: Drop, trace: str, ports: Ports) -> Run:
+    """The run that takes a drop: one that is still at an earlier state of it, or a new one."""
+    joined = await run_to_join(stored.value.id, drop, DROP_CAUSE, ports)
+    if joined is not None:
+        return joined
+    return new_run(
+        stored.value,
+        connection,
+        drop.segment,
+        drop.files,
+        DROP_CAUSE,
+        ports.clock.now(),
+        recipe=drop.recipe.id,
+        dialect=drop.dialect,
+        sealed=drop.by is Completeness.AT_ONCE,
+        trace=trace,
+    )
+
+
+def wanting_exports(
+    segment: str, exports: Iterable[StoredExport], connections: dict[str, Stored[Connection]]
+) -> list[StoredExport]:
+    """The exports that take a segment, and have a connection to send by."""
+    return [
+        stored
+        for stored in exports
+        if segment in stored.value.segments and stored.value.connection in connections
+    ]
+
+
+def is_for(drop: Drop, stored: StoredExport) -> bool:
+    """Whether an export takes a drop up by itself: it was dropped after the export's last change."""
+    return drop.dropped_at >= stored.active_since.replace(microsecond=0)
 
 
 async def note_failed_drop(why: RunError, segment: str, sources: tuple[Source, ...], ports: Ports) -> None:
     """List a drop that could not be taken up; it may still be, when it is announced or found again."""
-    run = _run_over(RunState.FAILED, why, segment, drop_version(sources), sources, ports)
-    await ports.runs.create(run)
+    await ports.runs.create(run_over(RunState.FAILED, why, segment, sources, ports.clock.now()))
 
 
-def _run_over(
+def run_over(
     state: RunState,
     why: RunError,
     segment: str,
-    version: str,
     sources: tuple[Source, ...],
-    ports: Ports,
+    now: datetime,
+    *,
+    cause: str = DROP_CAUSE,
 ) -> Run:
     """A run that says why there is none, so that the drop is listed."""
-    now: datetime = ports.clock.now()
-    run_id = run_id_for(None, version, DROP_CAUSE)
+    run_id = run_id_for(None, drop_version(sources), cause)
     return Run(
         run_id=run_id,
         segment=segment,
         sources=sources,
-        cause=DROP_CAUSE,
+        cause=cause,
         export=None,
         connection=None,
         ordered_at=now,
@@ -127,7 +211,7 @@ def _run_over(
             export_id=None,
             segment=segment,
             source=tuple(source.blob for source in sources),
-            cause=DROP_CAUSE,
+            cause=cause,
             state=state,
             retrying=False,
             waiting_for=None,
@@ -142,7 +226,7 @@ def _run_over(
     )
 
 
-def _why_nobody(segment: str, wanting: list[StoredExport], exports: dict[str, StoredExport]) -> RunError:
+def why_nobody(segment: str, wanting: list[StoredExport], exports: dict[str, StoredExport]) -> RunError:
     """Why no export takes the drop, and what to do."""
     if wanting:
         names = ", ".join(f"'{stored.value.id}'" for stored in wanting)

@@ -20,6 +20,7 @@ from exporter.domain.retention import (
 from exporter.domain.run import Run
 from exporter.errors import ConflictError
 from exporter.steps.events import Event
+from exporter.steps.landing import survey
 from exporter.steps.ports import ChunkPlace, PlanParts, Ports
 from exporter.steps.run_progress import read_progress
 from exporter.steps.stop import POISONED
@@ -140,6 +141,7 @@ async def _drops(ports: Ports, now: datetime) -> AsyncIterator[int]:
         exports = await ports.registry.exports()
         held = {source.blob async for run in ports.runs.open() for source in run.sources}
         for drop in expired_drops(
+            await survey(ports),
             files,
             wanted_segments={segment for stored in exports.values() for segment in stored.value.segments},
             held_blobs=held,

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+from exporter.domain.layout import Drop
+from exporter.domain.recipe import Completeness
 from exporter.domain.run import Run
 from exporter.errors import NewerVersionError
 from exporter.steps.accounts import open_account
 from exporter.steps.deliver import chunk_claim
 from exporter.steps.events import Event, SpanName
-from exporter.steps.landing import newest_drop
+from exporter.steps.landing import survey
 from exporter.steps.messages import (
     ChunkMessage,
     Message,
@@ -22,7 +24,7 @@ from exporter.steps.messages import (
     SettlementMessage,
 )
 from exporter.steps.ports import Ports
-from exporter.steps.receive import receive
+from exporter.steps.receive import list_unfinished, take_up
 from exporter.steps.refusals import lift_refusals
 from exporter.steps.retention import tidy_up
 from exporter.steps.run_progress import read_progress
@@ -31,6 +33,8 @@ from exporter.steps.waiting import last_moved_at
 STALLED = timedelta(seconds=90)
 UNANNOUNCED = timedelta(seconds=60)
 OLDEST_DROP = timedelta(hours=48)
+UNFINISHED = timedelta(hours=1)
+"""A drop that is not whole and to which nothing was added for so long is listed."""
 
 
 async def sweep(ports: Ports) -> None:
@@ -55,9 +59,7 @@ async def _look_after_everything(ports: Ports) -> None:
             await _look_after(run, ports, paused=run.held_by(pauses) is not None)
     if is_first_in_minute:
         ports.telemetry.event(Event.APP_ALIVE, open_runs=open_count)
-    for blob in await _unannounced(ports):
-        with _apart(ports):
-            await receive(blob, ports, announced=False)
+    await _take_up_what_was_missed(ports)
     with _apart(ports):
         await tidy_up(ports)
 
@@ -140,16 +142,25 @@ async def _restart(run: Run, queue: Queue, message: Message, ports: Ports) -> No
     ports.telemetry.event(Event.RUN_RESTARTED, run_id=run.run_id, export_id=run.export_id, queue=queue.value)
 
 
-async def _unannounced(ports: Ports) -> list[str]:
-    """The newest complete drop of each segment that has no record, if it is neither fresh nor old.
+async def _take_up_what_was_missed(ports: Ports) -> None:
+    """Take up the newest whole drop of each segment that an export takes, if nobody announced it.
 
-    Returns the names of the blobs whose arrival completed them.
+    Also those that became whole by nothing being written any more, which nobody announces. Drops that don't
+    become whole are listed.
     """
-    wanted = {
-        segment for stored in (await ports.registry.exports()).values() for segment in stored.value.segments
-    }
+    exports = await ports.registry.exports()
+    wanted = {segment for stored in exports.values() for segment in stored.value.segments}
     now = ports.clock.now()
-    newest = [await newest_drop(segment, ports) for segment in sorted(wanted)]
-    return [
-        source.blob for source in newest if source and UNANNOUNCED < now - source.last_modified < OLDEST_DROP
-    ]
+    newest: dict[str, Drop] = {}
+    unfinished: dict[str, Drop] = {}
+    for drop in await survey(ports):
+        if drop.segment in wanted and now - drop.order[0] < OLDEST_DROP:
+            (newest if drop.complete else unfinished)[drop.segment] = drop
+    for segment, drop in unfinished.items():
+        if now - drop.order[0] > UNFINISHED and (segment not in newest or newest[segment].order < drop.order):
+            with _apart(ports):
+                await list_unfinished(drop, ports)
+    for drop in newest.values():
+        if drop.by is Completeness.QUIET or now - drop.order[0] > UNANNOUNCED:
+            with _apart(ports):
+                await take_up(drop, ports, announced=False)

@@ -21,7 +21,7 @@ async def test_an_announced_test_drop_is_acknowledged_and_starts_nothing() -> No
     await world.clock.sleep(120)
     await sweep(world.workers[0].ports)
 
-    assert record is None
+    assert record == []
     assert world.signs.tokens == [TOKEN]
     assert world.storage.documents.keys() - before.keys() == {"control/retention.json"}
     assert world.queues.sent == []

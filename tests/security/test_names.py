@@ -17,7 +17,9 @@ from exporter.adapters.clock import SystemClock, SystemRandomness
 from exporter.adapters.documents import Documents
 from exporter.adapters.drops import BlobDropStore
 from exporter.cli.console import Output
-from exporter.domain.drop import EndMarker, Ignored, SegmentFile, drop_version, recognise
+from exporter.domain.drop import drop_version
+from exporter.domain.layout import Meaning, classify
+from exporter.domain.recipes import BUILT_IN
 from exporter.domain.reject import Reject, RejectReason
 from exporter.domain.rejects_file import to_record
 from exporter.domain.run import run_id_for
@@ -31,7 +33,7 @@ names = st.sampled_from(HOSTILE_NAMES) | st.text(max_size=60)
 
 @given(names)
 def test_every_name_has_a_meaning(name: str) -> None:
-    assert isinstance(recognise(name), SegmentFile | EndMarker | Ignored)
+    assert isinstance(classify(name, BUILT_IN), Meaning)
 
 
 @given(names)

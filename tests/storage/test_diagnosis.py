@@ -14,7 +14,8 @@ from exporter.adapters.clock import SystemClock, SystemRandomness
 from exporter.adapters.diagnosis import StorageInstruments
 from exporter.adapters.signs import HEARTBEAT, BlobSignsOfLife
 from exporter.adapters.storage import open_account, open_storage
-from exporter.domain.drop import Ignored, recognise
+from exporter.domain.layout import Junk, classify
+from exporter.domain.recipes import BUILT_IN
 from exporter.settings import StorageAccount
 from exporter.steps.doctor import Code, TroubleError
 from exporter.steps.messages import PlanMessage, Queue
@@ -60,7 +61,7 @@ async def test_what_is_tried_in_the_landing_container_starts_nothing(
     await instruments.put_test_drop(TOKEN)
 
     assert len(written) == 2
-    assert all(isinstance(recognise(name), Ignored) for name in written)
+    assert all(isinstance(classify(name, BUILT_IN), Junk) for name in written)
 
 
 async def test_a_test_drop_is_acknowledged_and_removed(

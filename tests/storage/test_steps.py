@@ -127,7 +127,7 @@ async def test_ten_announcements_at_once_and_one_later_are_one_run(installation:
     again = await receive(BLOB, installation.ports)
 
     run = await installation.run()
-    assert {record.run_ids for record in [*records, again] if record} == {(run.run_id,)}
+    assert {record.run_ids for found in [*records, again] for record in found} == {(run.run_id,)}
     assert installation.telemetry.count(Event.DROP_REPEATED) >= 1
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from exporter.cli.drop import folder_name
 from exporter.cli.running import ExitCode
-from exporter.domain.drop import EndMarker, SegmentFile, recognise
+from exporter.domain.layout import Place, Sign, classify
+from exporter.domain.recipes import BUILT_IN
 from tests.unit.cli.world import NOW, World, a_report, an_export
 
 
@@ -23,7 +24,9 @@ def test_one_file_is_a_whole_snapshot(world: World, files: list[Path]) -> None:
     assert world.document["segment"] == "vip"
     assert world.document["exports"] == ["vip"]
     assert [blob["blob"] for blob in world.document["blobs"]] == ["vip/a.csv"]
-    assert recognise("vip/a.csv") == SegmentFile("vip")
+    place = classify("vip/a.csv", BUILT_IN)
+    assert isinstance(place, Place)
+    assert (place.recipe.id, place.segment) == ("file", "vip")
     assert world.err == ""
 
 
@@ -34,7 +37,7 @@ def test_several_files_are_one_folder_that_a_marker_closes_last(world: World, fi
     folder = f"vip/{folder_name(NOW, '0123456789ab')}"
     assert (first, second, marker) == (f"{folder}/a.csv", f"{folder}/b.csv", f"{folder}/_SUCCESS")
     assert world.drops.blobs[marker] == b""
-    assert recognise(marker) == EndMarker("vip", f"{folder}/")
+    assert classify(marker, BUILT_IN) == Sign(f"{folder}/")
     assert "Dropped 2 files" in world.out
 
 

@@ -1,75 +1,15 @@
-"""What the arrival of a blob means, and when two drops are the same."""
+"""When two drops are the same."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.domain.drop import (
-    EndMarker,
-    Ignored,
-    SegmentFile,
-    drop_version,
-    is_hidden,
-    recognise,
-)
+from exporter.domain.drop import drop_version
 from tests.builders import a_source
 
 names = st.text(min_size=1, max_size=8)
 sources = st.lists(
     st.builds(a_source, names, etag=names), min_size=1, max_size=5, unique_by=lambda source: source.blob
 )
-
-
-@pytest.mark.parametrize(
-    ("blob", "meaning"),
-    [
-        ("vip/monday.csv", SegmentFile("vip")),
-        ("vip/monday.csv.gz", SegmentFile("vip")),
-        ("vip customers/Ünïcode.csv", SegmentFile("vip customers")),
-        ("vip/monday/_SUCCESS", EndMarker("vip", "vip/monday/")),
-        ("vip/monday/.done", EndMarker("vip", "vip/monday/")),
-        ("vip/../_SUCCESS", EndMarker("vip", "vip/../")),
-    ],
-)
-def test_some_blobs_start_something(blob: str, meaning: SegmentFile | EndMarker) -> None:
-    assert recognise(blob) == meaning
-
-
-@pytest.mark.parametrize(
-    "blob",
-    [
-        "",
-        "/",
-        "monday.csv",
-        "/monday.csv",
-        "vip/",
-        "vip/monday/",
-        "vip/_SUCCESS",
-        "vip/.done",
-        "vip/_started_1",
-        "vip/.hidden.csv",
-        "vip/monday/part-0.csv",
-        "vip/2026/03/01/_SUCCESS",
-        "vip/monday/_temporary/0/part-0.csv",
-    ],
-)
-def test_other_blobs_start_nothing_and_say_why(blob: str) -> None:
-    meaning = recognise(blob)
-
-    assert isinstance(meaning, Ignored)
-    assert meaning.why
-
-
-@given(st.text())
-def test_every_name_has_one_meaning(blob: str) -> None:
-    meaning = recognise(blob)
-
-    if isinstance(meaning, EndMarker):
-        assert blob.startswith(meaning.folder)
-        assert meaning.folder.startswith(f"{meaning.segment}/")
-    elif isinstance(meaning, SegmentFile):
-        assert blob.startswith(f"{meaning.segment}/")
-        assert not is_hidden(blob.rsplit("/", 1)[1])
 
 
 @given(sources, st.randoms(use_true_random=False))

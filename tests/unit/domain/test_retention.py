@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 from exporter.domain.drop import Source
+from exporter.domain.layout import Landing, drops_of
+from exporter.domain.recipes import BUILT_IN
 from exporter.domain.retention import expired_drops
 from tests.builders import NOON, a_source
 
@@ -10,8 +12,13 @@ LONG_AGO = NOON - timedelta(days=40)
 
 
 def expired(*files: Source, wanted: tuple[str, ...] = (), held: tuple[str, ...] = ()) -> list[list[str]]:
+    landing = Landing(tuple(files), BUILT_IN, {}, {}, NOON, timedelta(minutes=5))
     found = expired_drops(
-        files, wanted_segments=wanted, held_blobs=held, arrived_before=NOON - timedelta(days=30)
+        sorted(drops_of(landing), key=lambda drop: drop.order),
+        files,
+        wanted_segments=wanted,
+        held_blobs=held,
+        arrived_before=NOON - timedelta(days=30),
     )
     return sorted([source.blob for source in drop] for drop in found)
 
