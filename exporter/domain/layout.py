@@ -15,8 +15,11 @@ from exporter.domain.dialect import UNDECLARED, Dialect
 from exporter.domain.drop import END_MARKERS, Source, drop_version, is_hidden
 from exporter.domain.manifest import Listed, is_commit, is_manifest, read_commits
 from exporter.domain.recipe import PART, Completeness, Recipe, compile_pattern, fill
+from exporter.domain.recipes import BUILT_IN
 from exporter.domain.wording import shown, shown_list
 
+ANOTHER_DROP_AFTER: Final = timedelta(hours=1)
+"""Files with so long a time between them are not parts of one drop, where quiet alone ends one."""
 LISTED: Final = Recipe(id="cdm", pattern="{root:path}/{segment}", complete=(Completeness.MANIFEST,))
 """What stands for a recipe where a manifest alone says which files are a drop, wherever they lie."""
 
@@ -176,13 +179,56 @@ def drops_of(landing: Landing) -> list[Drop]:
     drops, listed_blobs = _listed_drops(landing, present)
     groups: dict[object, _Group] = {}
     for file in landing.files:
-        if file.blob in listed_blobs:
+        if file.blob in listed_blobs or _stands_for_a_folder(file, landing.files):
             continue
-        meaning = classify(file.blob, landing.recipes)
-        if isinstance(meaning, Place) and not _stands_for_a_folder(file, landing.files):
-            groups.setdefault(meaning.key, _Group(meaning)).files.append(file)
-    drops += [drop for group in groups.values() if (drop := _judged(group, landing, present)) is not None]
+        place = classify(file.blob, landing.recipes)
+        if isinstance(place, Place):
+            groups.setdefault(place.key, _Group(place)).files.append(file)
+    for group in _with_closed_folders_whole(list(groups.values()), landing.recipes, present):
+        drops += [_judged(part, landing, present) for part in _by_time(group, present)]
     return drops
+
+
+def _with_closed_folders_whole(
+    groups: list[_Group], recipes: Sequence[Recipe], present: Mapping[str, Source]
+) -> Iterable[_Group]:
+    """The groups; those of one folder `<segment>/<drop>/` that a marker closes are one drop, whatever the
+    names of the files would make of them."""
+    whole_folder = next((recipe for recipe in recipes if recipe.id == "folder"), None)
+    closed: dict[str, list[_Group]] = {}
+    for group in groups:
+        segment, _, below = group.place.folder.partition("/")
+        folder = f"{segment}/{below.partition('/')[0]}/"
+        is_closed = bool(below) and any(folder + marker in present for marker in END_MARKERS)
+        if whole_folder is not None and is_closed and group.place.recipe in BUILT_IN:
+            closed.setdefault(folder, []).append(group)
+        else:
+            yield group
+    for folder, members in closed.items():
+        if whole_folder is None or (len(members) == 1 and members[0].place.folder == folder):
+            yield from members
+            continue
+        files = sorted((file for member in members for file in member.files), key=lambda file: file.blob)
+        place = place_of(files[0].blob, whole_folder)
+        yield from [_Group(place, files)] if place else members
+
+
+def _by_time(group: _Group, present: Mapping[str, Source]) -> list[_Group]:
+    """The group, cut where so long a time lies between its files that the later ones are another drop.
+
+    Where quiet alone tells when a drop is whole, tomorrow's files may be named like further parts of today's.
+    """
+    is_marked = any(group.place.folder + marker in present for marker in END_MARKERS)
+    if Completeness.QUIET not in group.place.recipe.complete or is_marked:
+        return [group]
+    cut: list[_Group] = []
+    last: datetime | None = None
+    for file in sorted(group.files, key=lambda file: file.last_modified):
+        if last is None or file.last_modified - last > ANOTHER_DROP_AFTER:
+            cut.append(_Group(group.place))
+        cut[-1].files.append(file)
+        last = file.last_modified
+    return [_Group(part.place, sorted(part.files, key=lambda file: file.blob)) for part in cut]
 
 
 def _listed_drops(landing: Landing, present: Mapping[str, Source]) -> tuple[list[Drop], set[str]]:
@@ -234,8 +280,8 @@ def _listed_drop(
     )
 
 
-def _judged(group: _Group, landing: Landing, present: Mapping[str, Source]) -> Drop | None:
-    """A drop that no manifest lists; None where nothing of it counts."""
+def _judged(group: _Group, landing: Landing, present: Mapping[str, Source]) -> Drop:
+    """A drop that no manifest lists."""
     place = group.place
     files = tuple(group.files)
     drop = Drop(

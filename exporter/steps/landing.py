@@ -32,7 +32,8 @@ class Look:
 
 async def known_recipes(ports: Ports) -> tuple[Recipe, ...]:
     """The user's own recipes, then the built-in ones: the order in which they are tried."""
-    return BUILT_IN
+    own = await ports.registry.recipes()
+    return (*(own[name].value for name in sorted(own)), *BUILT_IN)
 
 
 async def survey(ports: Ports, root: str = "") -> list[Drop]:
@@ -79,7 +80,7 @@ async def _drops_below(root: str, recipes: tuple[Recipe, ...], ports: Ports) -> 
             files=tuple(files),
             recipes=recipes,
             manifests={blob: await _entries(blob, data, files, ports) for blob, data in manifests.items()},
-            commits={blob: data for blob, data in contents.items() if blob not in manifests and data},
+            commits={blob: data for blob, data in contents.items() if blob not in manifests and data is not None},
             now=ports.clock.now(),
             quiet=ports.quiet,
         )

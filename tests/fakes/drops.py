@@ -7,7 +7,7 @@ from typing import BinaryIO, Final
 
 from exporter.domain.drop import DropRecord, Source
 from exporter.errors import StopRunError
-from tests.fakes.storage import Process
+from tests.fakes.storage import FakeStorage, Process
 
 BLOCK_BYTES: Final = 4096
 
@@ -80,11 +80,13 @@ class FakeDropStore:
         self._process.storage.documents.pop(f"landing/{source.blob}", None)
 
     async def put(self, blob: str, blocks: Iterable[bytes]) -> Source:
-        data = b"".join(blocks)
-        storage = self._process.storage
+        return self.land(self._process.storage, self._landed, blob, b"".join(blocks))
+
+    @staticmethod
+    def land(storage: FakeStorage, landed: dict[str, tuple[Source, bytes]], blob: str, data: bytes) -> Source:
+        """Somebody puts a file, at once."""
         etag = storage.put(f"landing/{blob}", b"").strip('"')
-        source = Source(
-            blob=blob, etag=etag, size=len(data), last_modified=storage.clock.now().replace(microsecond=0)
-        )
-        self._landed[blob] = source, data
+        now = storage.clock.now().replace(microsecond=0)
+        source = Source(blob=blob, etag=etag, size=len(data), last_modified=now)
+        landed[blob] = source, data
         return source

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from exporter.domain.configuration import Connection, Export
+from exporter.domain.recipe import Recipe
 from exporter.errors import ConflictError
 from exporter.steps.ports import Stored, StoredExport
 
@@ -18,6 +19,7 @@ class FakeRegistry:
         self.writes: list[str] = []
         self._connections: dict[str, Stored[Connection]] = {}
         self._exports: dict[str, StoredExport] = {}
+        self._recipes: dict[str, Stored[Recipe]] = {}
         self._version = 0
 
     async def connections(self) -> dict[str, Stored[Connection]]:
@@ -25,6 +27,12 @@ class FakeRegistry:
 
     async def exports(self) -> dict[str, StoredExport]:
         return dict(self._exports)
+
+    async def recipes(self) -> dict[str, Stored[Recipe]]:
+        return dict(self._recipes)
+
+    async def put_recipe(self, recipe: Recipe, *, etag: str | None) -> None:
+        self._recipes[recipe.id] = Stored(recipe, self._next_etag())
 
     async def put_connection(self, connection: Connection, *, etag: str | None) -> None:
         self._check(self._connections.get(connection.id), etag)

@@ -1,0 +1,283 @@
+"""Drops of several files: one run with every part in it, whatever becomes of the events."""
+
+from datetime import timedelta
+
+import pytest
+
+from exporter.domain.recipe import Completeness, Recipe
+from exporter.domain.run import RunState
+from exporter.steps.events import Event
+from tests.builders import a_connection, a_segment, addresses, an_export
+from tests.fakes.drops import FakeDropStore
+from tests.fakes.world import World
+
+PARTS = 200
+QUIET_SECONDS = 120
+UNLOAD = Recipe(
+    id="unload",
+    pattern="{segment}/{drop}/data_{part}.csv",
+    complete=(Completeness.QUIET,),
+    quiet_seconds=QUIET_SECONDS,
+)
+
+
+async def a_world(*recipes: Recipe, seed: int = 0, worker_count: int = 2) -> World:
+    world = World(seed=seed, worker_count=worker_count)
+    await world.connect(a_connection(), an_export())
+    for recipe in recipes:
+        await world.registry.put_recipe(recipe, etag=None)
+    return world
+
+
+async def put(world: World, blob: str, *people: str) -> None:
+    """A file lands; nobody is told."""
+    await world.workers[0].ports.drops.put(blob, [a_segment(people)] if people else ())
+
+
+def part_names(world: World, folder: str, pattern: str) -> list[str]:
+    names = [f"{folder}{pattern % number}" for number in range(PARTS)]
+    world.chance.shuffle(names)
+    return names
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("marker", ["_SUCCESS", ".done"])
+async def test_a_folder_of_many_parts_is_one_run_whatever_becomes_of_the_events(
+    seed: int, marker: str
+) -> None:
+    """Parts land in any order; each event is lost, comes once, or comes twice, up to a minute late."""
+    world = await a_world(seed=seed)
+    names = part_names(world, "vip/monday/", "part-%05d.csv")
+    for name in names:
+        await put(world, name, f"{name[-9:-4]}@example.com")
+    await put(world, f"vip/monday/{marker}")
+    for name in [*names, f"vip/monday/{marker}"]:
+        for _ in range(world.chance.choice([0, 1, 2])):
+            world.announce_after(name, world.chance.uniform(0, 60))
+    world.busy_until = world.clock.monotonic() + 300
+
+    await world.until_quiet()
+
+    assert world.report().source == tuple(sorted(names))
+    assert world.report().counts.delivered == PARTS
+    assert len(world.account.contacts) == PARTS
+    world.check_promises()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_parts_without_any_marker_are_one_run_once_it_is_quiet(seed: int) -> None:
+    world = await a_world(UNLOAD, seed=seed)
+    names = part_names(world, "vip/monday/", "data_%d.csv")
+    for number, name in enumerate(names):
+        await put(world, name, f"p{number}@example.com")
+        await world.clock.sleep(world.chance.uniform(0, 2))
+        for _ in range(world.chance.choice([0, 1, 2])):
+            world.announce_after(name, world.chance.uniform(0, 60))
+    world.busy_until = world.clock.monotonic() + 400
+
+    await world.until_quiet()
+
+    run = world.run()
+    assert world.report().source == tuple(sorted(names))
+    assert world.report().counts.delivered == PARTS
+    newest = max(source.last_modified for source in run.sources)
+    assert run.ordered_at - newest >= timedelta(seconds=QUIET_SECONDS)
+    world.check_promises()
+
+
+async def test_a_part_that_lands_while_the_drop_is_planned_joins_its_run() -> None:
+    world = await a_world(worker_count=1)
+    await put(world, "vip/monday/part-0.csv", *addresses(3))
+    await world.drop(b"", "vip/monday/_SUCCESS")
+    assert world.run().state is RunState.QUEUED
+
+    await put(world, "vip/monday/part-1.csv", *addresses(2, "bo"))
+    await world.until_quiet()
+
+    assert world.report().source == ("vip/monday/part-0.csv", "vip/monday/part-1.csv")
+    assert world.report().counts.delivered == 5
+    assert len(world.account.requests) == 1
+    world.check_promises()
+
+
+LATE = "vip/monday/part-1.csv"
+
+
+@pytest.mark.usefixtures("two_contacts_a_body")
+@pytest.mark.parametrize("is_announced", [True, False])
+@pytest.mark.parametrize("after_write", range(30))
+async def test_a_late_part_joins_the_run_or_starts_the_next_but_is_never_left_out(
+    after_write: int, is_announced: bool
+) -> None:
+    """The part lands right after any write of the run; until the run is sealed it joins it."""
+    world = await a_world()
+    await put(world, "vip/monday/part-0.csv", *addresses(3))
+    await world.drop(b"", "vip/monday/_SUCCESS")
+    land_after_write(world, after_write, LATE, addresses(2, "bo"), is_announced=is_announced)
+    world.busy_until = world.clock.monotonic() + 300
+
+    await world.until_quiet()
+
+    assert world.account.contacts.keys() == {*addresses(3), *addresses(2, "bo")}
+    runs = world.runs()
+    assert len(runs) <= 2
+    assert [source.blob for source in runs[-1].sources] == ["vip/monday/part-0.csv", LATE]
+    assert {run.state for run in runs} <= {RunState.SUCCEEDED, RunState.SUPERSEDED}
+    assert runs[-1].state is RunState.SUCCEEDED
+    if len(runs) == 2:
+        assert runs[0].sealed
+        assert [source.blob for source in runs[0].sources] == ["vip/monday/part-0.csv"]
+    world.check_promises()
+
+
+async def test_early_late_parts_join_and_later_ones_do_not() -> None:
+    """That both kinds of the test above happen."""
+    counts = set()
+    for after_write in (0, 25):
+        world = await a_world()
+        await put(world, "vip/monday/part-0.csv", *addresses(3))
+        await world.drop(b"", "vip/monday/_SUCCESS")
+        land_after_write(world, after_write, LATE, addresses(2, "bo"), is_announced=True)
+        world.busy_until = world.clock.monotonic() + 300
+        await world.until_quiet()
+        counts.add(len(world.runs()))
+
+    assert counts == {1, 2}
+
+
+@pytest.mark.usefixtures("two_contacts_a_body")
+@pytest.mark.parametrize("before_write", range(30))
+async def test_a_drop_with_a_late_part_survives_death_before_any_write(before_write: int) -> None:
+    world = await a_world(worker_count=1)
+    await put(world, "vip/monday/part-0.csv", *addresses(3))
+    await world.drop(b"", "vip/monday/_SUCCESS")
+    land_after_write(world, 4, LATE, addresses(2, "bo"), is_announced=True)
+    process = world.workers[0].process
+    process.dies_before_write = process.write_count + before_write
+    world.busy_until = world.clock.monotonic() + 300
+
+    await world.until_quiet()
+
+    assert process.is_dead
+    assert world.account.contacts.keys() == {*addresses(3), *addresses(2, "bo")}
+    assert world.runs()[-1].state is RunState.SUCCEEDED
+    assert len(world.runs()[-1].sources) == 2
+    world.check_promises()
+
+
+async def test_two_exports_of_a_segment_both_get_a_late_part() -> None:
+    world = World()
+    await world.connect(a_connection(), an_export(), an_export("other", segments=("vip",)))
+    await put(world, "vip/monday/part-0.csv", *addresses(3))
+    await world.drop(b"", "vip/monday/_SUCCESS")
+    await put(world, LATE, *addresses(2, "bo"))
+
+    await world.until_quiet()
+
+    reports = [run.report for run in world.runs()]
+    assert sorted(report.export_id or "" for report in reports if report) == ["other", "vip"]
+    assert [report.counts.delivered for report in reports if report] == [5, 5]
+    world.check_promises()
+
+
+async def test_a_run_waits_while_parts_still_come_that_nothing_but_quiet_ends() -> None:
+    world = await a_world(UNLOAD)
+    await put(world, "vip/monday/data_0.csv", *addresses(3))
+    world.busy_until = world.clock.monotonic() + 600
+    world.sweeps = False
+    await world.clock.sleep(QUIET_SECONDS + 1)
+    await world.announce("vip/monday/data_0.csv")
+    assert world.run().state is RunState.QUEUED
+
+    await put(world, "vip/monday/data_1.csv", *addresses(2, "bo"))
+    world.sweeps = True
+    await world.until_quiet(until=world.clock.monotonic() + 60)
+    waiting = world.run()
+    assert waiting.state is RunState.PLANNING
+    assert waiting.waiting_for is not None
+    assert "120 s without another file" in waiting.waiting_for
+    await world.until_quiet()
+
+    assert world.report().counts.delivered == 5
+    assert len(world.account.requests) == 1
+    world.check_promises()
+
+
+async def test_a_folder_that_nobody_closes_is_listed_once_and_taken_up_when_it_is() -> None:
+    world = await a_world()
+    await world.drop(addresses(3), "vip/monday/part-0.csv")
+    world.busy_until = world.clock.monotonic() + 3 * 3600
+
+    await world.until_quiet()
+
+    (listed,) = world.runs()
+    assert listed.report is not None
+    assert listed.report.error is not None
+    assert (listed.state, listed.report.error.code) == (RunState.SKIPPED, "incomplete_drop")
+    assert "_SUCCESS or .done in vip/monday/" in listed.report.error.message
+    await world.drop(b"", "vip/monday/_SUCCESS")
+    await world.until_quiet()
+    assert [run.state for run in world.runs()] == [RunState.SKIPPED, RunState.SUCCEEDED]
+
+
+async def test_a_file_that_no_recipe_knows_is_listed_once() -> None:
+    world = await a_world()
+    await world.drop(addresses(3), "monday.csv")
+    await world.announce("monday.csv")
+    await world.until_quiet()
+
+    run = world.run()
+    assert run.report is not None
+    assert run.report.error is not None
+    assert (run.state, run.report.error.code) == (RunState.SKIPPED, "unrecognised_file")
+    assert run.report.source == ("monday.csv",)
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        "vip/",
+        "vip/monday/",
+        "vip/_temporary/0/part-0.csv",
+        "vip/monday/_temporary/0/part-0.csv",
+        "vip/.hidden.csv",
+        "vip/monday/.part-0.csv.crc",
+        "vip/_started_123",
+    ],
+)
+async def test_junk_starts_nothing_and_is_not_listed(blob: str) -> None:
+    world = await a_world()
+    await world.drop(addresses(3), blob)
+    world.busy_until = world.clock.monotonic() + 2 * 3600
+    await world.until_quiet()
+
+    assert world.runs() == []
+    assert world.telemetry.count(Event.DROP_IGNORED) == 1
+
+
+async def test_an_empty_blob_that_stands_for_a_folder_is_no_drop() -> None:
+    world = await a_world()
+    await put(world, "vip/monday/part-0.csv", *addresses(3))
+    await world.drop(b"", "vip/monday")
+    await world.drop(b"", "vip/monday/_SUCCESS")
+    await world.until_quiet()
+
+    assert world.report().counts.delivered == 3
+
+
+def land_after_write(world: World, count: int, blob: str, people: list[str], *, is_announced: bool) -> None:
+    """Let a file land right after so many more writes of documents."""
+    left = count
+
+    def tell(name: str, data: bytes) -> None:
+        nonlocal left
+        del data
+        if name.startswith("landing/"):
+            return
+        left -= 1
+        if left == -1:
+            FakeDropStore.land(world.storage, world.landed, blob, a_segment(people))
+            if is_announced:
+                world.announce_after(blob, world.chance.uniform(0, 5))
+
+    world.storage.on_write.append(tell)
