@@ -1,10 +1,11 @@
 """A recipe: how a producer lays out its drops, as a small record.
 
 `exporter.domain.recipes` has the known ones.
-A drop's files are those that fit one recipe's pattern and agree in everything but `{part}`.
+A drop's files are those that fit one recipe's pattern and agree in everything but `{part}` and `{part_…}`.
 """
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Final
@@ -20,10 +21,20 @@ QUIET_SECONDS: Final = 300
 """Unless a recipe or `EXPORTER_QUIET_SECONDS` says otherwise."""
 MAX_PATTERN_CHARACTERS: Final = 300
 _MAX_OPEN_PLACES: Final = 2
-_TOKEN: Final = re.compile(
-    r"\{(?P<name>[a-z_]{1,30})(?::(?P<kind>[a-z]+|[1-9][0-9]?))?\}|(?P<sign>[\[\]])|[{}]"
+_PLACEHOLDER: Final = re.compile(
+    r"\{(?P<name>[a-z_]{1,30})(?::(?P<kind>[a-z]+|[1-9][0-9]?(?:-[1-9][0-9]?)?))?\}"
 )
-_KINDS: Final = {"digits": r"[0-9]+", "hex": r"[0-9A-Fa-f-]+", "path": r".+", "text": r"[^/]+"}
+_TOKEN: Final = re.compile(rf"{_PLACEHOLDER.pattern}|(?P<sign>[\[\]])|[{{}}]")
+_OPTIONAL: Final = re.compile(r"\[([^\[\]]*)\]")
+_KINDS: Final = {
+    "digits": r"[0-9]+",
+    "folders": r"[^=]+",
+    "guid": r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}",
+    "hex": r"[0-9A-Fa-f-]+",
+    "path": r".+",
+    "text": r"[^/]+",
+}
+_PATHS: Final = frozenset({"path", "folders"})
 
 
 class Completeness(StrEnum):
@@ -49,10 +60,12 @@ def _compiles(pattern: str) -> str:
 class Recipe(BaseModel):
     """How one producer names its files, what makes them one drop, when it is whole, and how they are written.
 
-    A pattern is a blob's name with placeholders: `{segment}` is the segment's name, `{part}` what differs
-    between the files of one drop, any other `{name}` what they share. A placeholder stands for text without a
-    slash, `{name:digits}` for digits, `{name:4}` for four of them, `{name:hex}` for hex digits and hyphens,
-    `{name:path}` for one or more folders. What stands in square brackets may be missing.
+    A pattern is a blob's name with placeholders: `{segment}` is the segment's name, `{part}` (and any
+    `{part_…}`) what differs between the files of one drop, any other `{name}` what they share. A placeholder
+    stands for text without a slash, `{name:digits}` for digits, `{name:4}` for four of them, `{name:1-3}` for
+    one to three, `{name:hex}` for hex digits and hyphens, `{name:guid}` for 32 of these in the usual groups,
+    `{name:path}` for one or more folders, `{name:folders}` for those that are no partitions (`key=value`).
+    What stands in square brackets may be missing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -63,7 +76,7 @@ class Recipe(BaseModel):
     """The segment of all drops, where the pattern has no `{segment}`; it may name placeholders, too."""
     complete: Annotated[tuple[Completeness, ...], Field(strict=False, min_length=1)] = (Completeness.MARKER,)
     manifest: Annotated[str, Field(max_length=MAX_PATTERN_CHARACTERS)] | None = None
-    """The manifest's name, with placeholders of the pattern."""
+    """The manifest's name, with placeholders of the pattern; those that may be missing in square brackets."""
     quiet_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
     """How long nothing may have been written; None: what the app's setting says."""
     dialect: Dialect = UNDECLARED
@@ -74,11 +87,19 @@ class Recipe(BaseModel):
         if self.segment is None and SEGMENT not in names:
             raise ValueError("the pattern needs {segment}, or the recipe a segment")
         for template in (self.segment or "", self.manifest or ""):
-            if unknown := sorted(
-                {match["name"] for match in _TOKEN.finditer(template) if match["name"]} - names
-            ):
+            if unknown := sorted(_names(template) - names):
                 raise ValueError(f"{{{unknown[0]}}} is no placeholder of the pattern")
+            sure, optional = _OPTIONAL.sub("", template), _names(*_OPTIONAL.findall(self.pattern))
+            if "[" in sure or "]" in sure:
+                raise ValueError("square brackets should come in pairs, one within no other")
+            if missing := sorted(_names(sure) & optional):
+                raise ValueError(f"{{{missing[0]}}} may be missing: put it in square brackets")
         return self
+
+
+def _names(*texts: str) -> set[str]:
+    """The names of all placeholders in texts."""
+    return {match["name"] for text in texts for match in _PLACEHOLDER.finditer(text)}
 
 
 @lru_cache(maxsize=200)
@@ -104,11 +125,14 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
         raise ValueError("square brackets should come in pairs, one within no other")
     expression += re.escape(pattern[at:])
     # Names come from outside: so few open places keep a long one from costing much time.
+    kinds = [
+        [token["kind"] or "text" for token in _PLACEHOLDER.finditer(part)] for part in pattern.split("/")
+    ]
     if (
-        any(part.count("[^/]+") > _MAX_OPEN_PLACES for part in expression.split("/"))
-        or expression.count(".+") > 1
+        any(part.count("text") > _MAX_OPEN_PLACES for part in kinds)
+        or sum(kind in _PATHS for part in kinds for kind in part) > 1
     ):
-        raise ValueError("at most two open placeholders between slashes, and one {…:path} in all")
+        raise ValueError("at most two open placeholders between slashes, and one of folders in all")
     try:
         return re.compile(expression, re.DOTALL)
     except re.error:
@@ -116,8 +140,8 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def _expression(kind: str | None) -> str:
-    if kind and kind.isdigit():
-        return f"[0-9]{{{kind}}}"
+    if kind and kind[0].isdigit():
+        return f"[0-9]{{{kind.replace('-', ',')}}}"
     if kind and kind not in _KINDS:
         raise ValueError(
             f"{{…:{kind}}} is not known (known: {', '.join(sorted(_KINDS))}, or a number of digits)"
@@ -125,6 +149,7 @@ def _expression(kind: str | None) -> str:
     return _KINDS[kind or "text"]
 
 
-def fill(template: str, values: dict[str, str]) -> str:
-    """A template with its placeholders filled in."""
-    return re.sub(r"\{([a-z_]+)(?::[a-z0-9]+)?\}", lambda match: values[match[1]], template)
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """A template with its placeholders filled in; without what is in square brackets and lacks a value."""
+    text = _OPTIONAL.sub(lambda match: match[1] if _names(match[1]) <= values.keys() else "", template)
+    return _PLACEHOLDER.sub(lambda match: values[match["name"]], text)
