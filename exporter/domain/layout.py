@@ -11,12 +11,14 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
+from exporter.domain.commits import is_commit, read_commits
 from exporter.domain.dialect import UNDECLARED, Dialect
 from exporter.domain.drop import END_MARKERS, Source, drop_version, is_hidden
-from exporter.domain.manifest import Listed, is_commit, is_manifest, read_commits
+from exporter.domain.manifest import Listed, is_manifest
 from exporter.domain.recipe import PART, Completeness, Recipe, compile_pattern, fill
-from exporter.domain.recipes import BUILT_IN
+from exporter.domain.recipes import BUILT_IN, FOLDER
 from exporter.domain.wording import shown, shown_list
+from exporter.errors import StopRunError
 
 ANOTHER_DROP_AFTER: Final = timedelta(hours=1)
 """Files with so long a time between them are not parts of one drop, where quiet alone ends one."""
@@ -184,32 +186,29 @@ def drops_of(landing: Landing) -> list[Drop]:
         place = classify(file.blob, landing.recipes)
         if isinstance(place, Place):
             groups.setdefault(place.key, _Group(place)).files.append(file)
-    for group in _with_closed_folders_whole(list(groups.values()), landing.recipes, present):
+    for group in _with_closed_folders_whole(groups.values(), present):
         drops += [_judged(part, landing, present) for part in _by_time(group, present)]
     return drops
 
 
-def _with_closed_folders_whole(
-    groups: list[_Group], recipes: Sequence[Recipe], present: Mapping[str, Source]
-) -> Iterable[_Group]:
+def _with_closed_folders_whole(groups: Iterable[_Group], present: Mapping[str, Source]) -> Iterable[_Group]:
     """The groups; those of one folder `<segment>/<drop>/` that a marker closes are one drop, whatever the
     names of the files would make of them."""
-    whole_folder = next((recipe for recipe in recipes if recipe.id == "folder"), None)
     closed: dict[str, list[_Group]] = {}
     for group in groups:
         segment, _, below = group.place.folder.partition("/")
         folder = f"{segment}/{below.partition('/')[0]}/"
         is_closed = bool(below) and any(folder + marker in present for marker in END_MARKERS)
-        if whole_folder is not None and is_closed and group.place.recipe in BUILT_IN:
+        if is_closed and group.place.recipe in BUILT_IN:
             closed.setdefault(folder, []).append(group)
         else:
             yield group
     for folder, members in closed.items():
-        if whole_folder is None or (len(members) == 1 and members[0].place.folder == folder):
+        if len(members) == 1 and members[0].place.folder == folder:
             yield from members
             continue
         files = sorted((file for member in members for file in member.files), key=lambda file: file.blob)
-        place = place_of(files[0].blob, whole_folder)
+        place = place_of(files[0].blob, FOLDER)
         yield from [_Group(place, files)] if place else members
 
 
@@ -328,7 +327,10 @@ def _by_commits(drop: Drop, place: Place, landing: Landing, present: Mapping[str
     }
     if not signs:
         return None
-    commits = read_commits(signs, [file.blob for file in drop.files])
+    try:
+        commits = read_commits(signs, [file.blob for file in drop.files])
+    except StopRunError as error:
+        return replace(drop, by=Completeness.COMMITTED, waits_for=f"a commit that can be read: {error}")
     return replace(
         drop,
         by=Completeness.COMMITTED,

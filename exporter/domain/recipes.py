@@ -114,7 +114,7 @@ AIRBYTE: Final = Recipe(
 FOLDER: Final = Recipe(
     id="folder",
     pattern="{segment}/{drop}/{part:path}",
-    complete=(Completeness.MARKER,),
+    complete=(Completeness.COMMITTED, Completeness.MARKER),
 )
 """The project's own form for several files: a folder that an empty `_SUCCESS` or `.done` closes."""
 

@@ -1,17 +1,13 @@
 """Looking into the landing container: which drops lie there, which are whole, and what a blob is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from exporter.domain.commits import is_commit
 from exporter.domain.drop import Source
+from exporter.domain.json_place import MAX_MANIFEST_BYTES
 from exporter.domain.layout import Drop, Landing, Meaning, Place, Sign, classify, drops_of
-from exporter.domain.manifest import (
-    MAX_MANIFEST_BYTES,
-    Listed,
-    is_commit,
-    is_manifest,
-    needed_files,
-    read_manifest,
-)
+from exporter.domain.manifest import Listed, is_manifest, needed_files, read_manifest
 from exporter.domain.recipe import Recipe
 from exporter.domain.recipes import BUILT_IN
 from exporter.errors import StopRunError
@@ -28,6 +24,8 @@ class Look:
     """In the order in which they were tried."""
     drops: tuple[Drop, ...]
     """Whole or not; one for a data file, any number for an end marker or a manifest."""
+    manifests: Mapping[str, tuple[Listed, ...] | str]
+    """What lies around it: by blob the tables that a manifest lists, or why it can't be read."""
 
 
 async def known_recipes(ports: Ports) -> tuple[Recipe, ...]:
@@ -38,7 +36,7 @@ async def known_recipes(ports: Ports) -> tuple[Recipe, ...]:
 
 async def survey(ports: Ports, root: str = "") -> list[Drop]:
     """All drops below a folder of the landing container, whole or not, in the order of their time."""
-    drops = await _drops_below(root, await known_recipes(ports), ports)
+    drops = drops_of(await _landing(root, await known_recipes(ports), ports))
     return sorted((drop for drop in drops if drop.files), key=lambda drop: drop.order)
 
 
@@ -47,9 +45,10 @@ async def look(blob: str, ports: Ports) -> Look:
     recipes = await known_recipes(ports)
     meaning = classify(blob, recipes)
     if not isinstance(meaning, Place | Sign):
-        return Look(blob, meaning, recipes, ())
-    drops = await _drops_below(meaning.root, recipes, ports)
-    return Look(blob, meaning, recipes, tuple(drop for drop in drops if _has(drop, blob)))
+        return Look(blob, meaning, recipes, (), {})
+    landing = await _landing(meaning.root, recipes, ports)
+    drops = tuple(drop for drop in drops_of(landing) if drop.files and _has(drop, blob))
+    return Look(blob, meaning, recipes, drops, landing.manifests)
 
 
 def _has(drop: Drop, blob: str) -> bool:
@@ -66,38 +65,32 @@ async def newest_drop(segment: str, ports: Ports) -> Drop | None:
     return whole[-1] if whole else None
 
 
-async def _drops_below(root: str, recipes: tuple[Recipe, ...], ports: Ports) -> list[Drop]:
+async def _landing(root: str, recipes: tuple[Recipe, ...], ports: Ports) -> Landing:
+    """What lies below a folder, with what the manifests and commits in it say."""
     files = await ports.drops.folder(root)
-    signs = [file for file in files if isinstance(classify(file.blob, recipes), Sign)]
-    contents = {}
-    for sign in signs:
+    manifests: dict[str, tuple[Listed, ...] | str] = {}
+    commits = {}
+    for sign in files:
+        if not isinstance(classify(sign.blob, recipes), Sign):
+            continue
         name = sign.blob.rpartition("/")[2]
-        if is_manifest(name) or is_commit(name):
-            contents[sign.blob] = await ports.drops.content(sign, MAX_MANIFEST_BYTES)
-    manifests = {blob: data for blob, data in contents.items() if is_manifest(blob.rpartition("/")[2])}
-    return drops_of(
-        Landing(
-            files=tuple(files),
-            recipes=recipes,
-            manifests={blob: await _entries(blob, data, files, ports) for blob, data in manifests.items()},
-            commits={blob: data for blob, data in contents.items() if blob not in manifests and data is not None},
-            now=ports.clock.now(),
-            quiet=ports.quiet,
-        )
-    )
+        if is_manifest(name):
+            manifests[sign.blob] = await _entries(sign, files, ports)
+        elif is_commit(name):
+            commits[sign.blob] = await ports.drops.content(sign, MAX_MANIFEST_BYTES) or b""
+    return Landing(tuple(files), recipes, manifests, commits, ports.clock.now(), ports.quiet)
 
 
-async def _entries(
-    blob: str, data: bytes | None, files: list[Source], ports: Ports
-) -> tuple[Listed, ...] | str:
+async def _entries(manifest: Source, files: list[Source], ports: Ports) -> tuple[Listed, ...] | str:
     """What a manifest lists; why it can't be read."""
+    data = await ports.drops.content(manifest, MAX_MANIFEST_BYTES)
     if data is None:
-        return "which is too large or gone"
+        return "which is too large, or is being written"
     try:
         definitions = {}
-        for needed in needed_files(blob, data):
+        for needed in needed_files(manifest.blob, data):
             found = next((file for file in files if file.blob == needed), None)
             definitions[needed] = await ports.drops.content(found, MAX_MANIFEST_BYTES) if found else None
-        return read_manifest(blob, data, definitions)
+        return read_manifest(manifest.blob, data, definitions)
     except StopRunError as error:
         return f"which can't be read: {error}"
