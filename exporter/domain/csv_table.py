@@ -7,37 +7,101 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
+from exporter.domain.csv_rows import CsvRows
+from exporter.domain.decoding import decoded_texts
+from exporter.domain.delimiters import (
+    DELIMITER_WORDS,
+    ONLY_DECLARED,
+    Lookahead,
+    find_delimiter,
+    first_rows,
+    plural,
+)
 from exporter.domain.dialect import UNDECLARED, Dialect, Reading
+from exporter.domain.escapes import AT_END_WITHIN_QUOTES, Signs
 from exporter.domain.wording import shown, shown_list
 from exporter.errors import StopRunError
 
 MAX_LINE_CHARACTERS: Final = 16 * 1024 * 1024
 MAX_VALUE_CHARACTERS: Final = 1_000_000
 """No value is longer; a stray double quote makes one of all the lines after it."""
-OTHER_DELIMITERS: Final = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+QUOTE_WORDS: Final = {'"': "double quote", "'": "single quote", "none": "quote"}
 
 # The csv module has one limit for the whole process; its own is 131,072.
 csv.field_size_limit(MAX_VALUE_CHARACTERS)
 
 
-class CsvTable:
-    """One source as a table. `rows` are lists of cells; empty lines come as empty lists.
+def open_csv(name: str, pieces: Iterable[bytes], dialect: Dialect, required: Sequence[str]) -> "CsvTable":
+    """The bytes of a source as a table; `required` are the columns that the mapping reads.
 
-    Iterating `rows` may raise csv.Error, for which `unreadable` has the words.
+    Raises StopRunError for a source that can't be read so, or whose columns don't fit.
+    """
+    texts = decoded_texts(name, pieces, dialect.encoding)
+    found = (texts.found,) if texts.found else ()
+    table = CsvTable(name, texts, dialect.model_copy(update={"encoding": texts.encoding}), required, found)
+    if table.header:
+        table.require(required)
+    return table
+
+
+class CsvTable:
+    """One source as a table, read as its dialect says, or as its first rows show.
+
+    Iterating `rows`, which are lists of cells, may raise StopRunError, and csv.Error, for which `unreadable`
+    has the words.
     """
 
-    def __init__(self, name: str, texts: Iterable[str], dialect: Dialect = UNDECLARED) -> None:
+    def __init__(
+        self,
+        name: str,
+        texts: Iterable[str],
+        dialect: Dialect = UNDECLARED,
+        required: Sequence[str] = (),
+        found: Sequence[str] = (),
+    ) -> None:
         self.name = name
-        self.reading = Reading(name, dialect)
+        self._dialect = dialect
         self._lines = Lines(name, texts)
-        self.rows = csv.reader(self._lines, strict=True)
-        self.header = self._read_header()
+        pieces = Lookahead(self._lines.pieces())
+        delimiter = find_delimiter(name, pieces, dialect, required)
+        self._signs = Signs(delimiter.delimiter, dialect.quote or '"')
+        self._found = [*found, *([delimiter.sentence] if delimiter.sentence else [])]
+        self._names_columns = self._first_line_names_columns(pieces)
+        self._read = CsvRows(name, pieces.take(), self._signs, dialect.escape)
+        rows = iter(self._read)
+        self.header = self._read_header(rows) if self._names_columns else dialect.columns
         """The column names, trimmed; empty for a source of no bytes or empty lines alone."""
+        self._read.width = len(self.header)
+        self.rows = rows if dialect.null is None else _without(dialect.null, rows)
 
     @property
     def at_open_end(self) -> bool:
         """The row read last is the source's last and has no line end, as in a file that was cut off."""
-        return self._lines.open_ended
+        return self._read.open_ended
+
+    @property
+    def reading(self) -> Reading:
+        """How the source is read, as far as it has been read: what escapes quotes may show late."""
+        found = list(self._found)
+        if self._read.found_at_line:
+            way = "quotes behind backslashes" if self._read.escape == "backslash" else "doubled quotes"
+            found.append(
+                f"escape {self._read.escape} found: line {self._read.found_at_line} and what follows can only"
+                f" be read with {way}"
+            )
+        return Reading(
+            self.name,
+            self._dialect.model_copy(
+                update={
+                    "format": "csv",
+                    "delimiter": self._signs.delimiter,
+                    "quote": self._signs.quote,
+                    "escape": self._read.escape or "double",
+                    "header": self._names_columns,
+                }
+            ),
+            tuple(found),
+        )
 
     def require(self, columns: Sequence[str]) -> None:
         """Raise StopRunError unless every one of `columns` is in the header, and no column is there twice."""
@@ -57,13 +121,17 @@ class CsvTable:
 
     def unreadable(self, error: Exception, row: int) -> StopRunError:
         """What to tell a person about `error`, met while reading data row `row` (0: the header)."""
-        where = f"line {self.rows.line_num} ({f'data row {row}' if row else 'the header'})"
+        where = f"line {self._read.line_num} ({f'data row {row}' if row else 'the header'})"
         what = str(error)
-        if "unexpected end of data" in what:
+        quote = QUOTE_WORDS[self._signs.quote]
+        if AT_END_WITHIN_QUOTES in what:
+            why = (
+                "after a backslash: the file is cut off"
+                if self._signs.quote == "none"
+                else f"within a quoted value: the file is cut off, or a stray {quote} opens that row"
+            )
             return StopRunError(
-                "cut_off",
-                f"{shown(self.name)} ends at {where} within a quoted value: the file is cut off, or a stray"
-                " double quote opens that row. Drop the whole file again.",
+                "cut_off", f"{shown(self.name)} ends at {where} {why}. Drop the whole file again."
             )
         if "new-line character" in what:
             return self._bad_line_ends(where)
@@ -71,44 +139,100 @@ class CsvTable:
             return StopRunError(
                 "bad_quoting",
                 f"{shown(self.name)} has a value of over {MAX_VALUE_CHARACTERS:,} characters at {where}."
-                " Probably a stray double quote in that row swallows the lines after it.",
+                f" Probably a stray {quote} in that row swallows the lines after it.",
             )
+        delimiter = DELIMITER_WORDS.get(self._signs.delimiter, f"'{shown(self._signs.delimiter)}'")
+        way = "Write a backslash before" if self._read.escape == "backslash" else "Double"
         return StopRunError(
             "bad_quoting",
-            f"{shown(self.name)} is quoted wrongly at {where}: after a closing double quote there must be a"
-            " comma or the end of the line. Double the quotes within a value.",
+            f"{shown(self.name)} is quoted wrongly at {where}: after a closing {quote} there must be a"
+            f" {delimiter} or the end of the line. {way} the quotes within a value.",
         )
 
     def cut_off(self, row: int, cell_count: int) -> StopRunError:
         """What to tell about a last row without a line end that has too few cells."""
         return StopRunError(
             "cut_off",
-            f"{shown(self.name)} ends within data row {row} (line {self.rows.line_num}), which has"
+            f"{shown(self.name)} ends within data row {row} (line {self._read.line_num}), which has"
             f" {cell_count} of {len(self.header)} columns and no line end: it is cut off. Drop the whole file"
             " again.",
         )
 
-    def _read_header(self) -> tuple[str, ...]:
+    def _first_line_names_columns(self, pieces: Lookahead) -> bool:
+        """Whether the first line is a header. Raises StopRunError where nobody can tell."""
+        columns = self._dialect.columns
+        if not columns:
+            if self._dialect.header is False:
+                raise StopRunError(
+                    "ambiguous_header",
+                    f"{shown(self.name)} is declared to have no header. Declare the names of its `columns` in"
+                    " their order in the recipe's dialect.",
+                )
+            return True
+        if self._dialect.header is not None:
+            return self._dialect.header
+        rows = first_rows(self.name, pieces, self._dialect, self._signs.delimiter)
+        names = [column.strip().casefold() for column in columns]
+        cells = [cell.strip().casefold() for row in rows for cell in row]
+        if cells == names:
+            self._found.append("header found: the first line has the declared columns' names")
+            return True
+        alike = [name for name, folded in zip(columns, names, strict=True) if folded and folded in cells]
+        if alike:
+            raise StopRunError(
+                "ambiguous_header",
+                f"{shown(self.name)} has the names {shown_list(alike)} in its first line, but not all the"
+                " declared columns in their order. Declare the `columns` as they are, and `header: true` or"
+                " `header: false`, in the recipe's dialect.",
+            )
+        return False
+
+    def _read_header(self, rows: Iterable[list[str]]) -> tuple[str, ...]:
         try:
-            cells = next((row for row in self.rows if row), [])
+            cells = next(iter(rows), [])
         except csv.Error as error:
             if self._lines.look_like_json:
                 raise self._json() from error
             raise self.unreadable(error, 0) from error
+        declared = self._dialect.columns
+        if cells and declared and len(cells) != len(declared):
+            raise StopRunError(
+                "ambiguous_header",
+                f"{shown(self.name)} has {len(cells)} columns in its header, and {len(declared)} are"
+                " declared. Declare the `columns` as they are, or the right `delimiter`, in the recipe's"
+                " dialect.",
+            )
         return tuple(cell.strip() for cell in cells)
 
     def _missing(self, missing: Sequence[str]) -> StopRunError:
         if self._lines.look_like_json:
             return self._json()
-        lacks = f"{shown(self.name)} lacks what the mapping reads: {shown_list(missing)}"
+        advice = f"Its columns are {shown_list(self.header)}. Change the mapping or the file."
         if any("@" in name for name in self.header):
             # Probably the first person's row: it must not appear in a message.
             advice = "Its first line looks like data. The first line must name the columns."
-        elif len(self.header) == 1 and (delimiter := _other_delimiter(self.header[0])):
-            advice = f"It seems to be delimited by {delimiter}; commas are expected. Export it with commas."
-        else:
-            advice = f"Its columns are {shown_list(self.header)}. Change the mapping or the file."
-        return StopRunError("missing_column", f"{lacks}. {advice}")
+        elif len(self.header) == 1 and (other := self._other_delimiter(missing)):
+            delimiter, names = other
+            advice = f"It seems to be delimited by {plural(delimiter)}"
+            if lacking := [column for column in missing if column not in names]:
+                missing = lacking
+                advice += f"; its columns are then {shown_list(names)}. Change the mapping or the file."
+            else:
+                advice += ": declare that as the `delimiter` in the recipe's dialect."
+        return StopRunError(
+            "missing_column",
+            f"{shown(self.name)} lacks what the mapping reads: {shown_list(missing)}. {advice}",
+        )
+
+    def _other_delimiter(self, missing: Sequence[str]) -> tuple[str, list[str]] | None:
+        """What a header that came out as a single column seems to be delimited by, and its columns then."""
+        for delimiter in (*DELIMITER_WORDS, *ONLY_DECLARED):
+            names = [name.strip() for name in self.header[0].split(delimiter)]
+            if delimiter == self._signs.delimiter or len(names) == 1:
+                continue
+            if delimiter in DELIMITER_WORDS or all(name in names for name in missing):
+                return delimiter, names
+        return None
 
     def _json(self) -> StopRunError:
         return StopRunError(
@@ -124,9 +248,10 @@ class CsvTable:
         )
 
 
-def _other_delimiter(header: str) -> str | None:
-    """What a header that came out as a single column seems to be delimited by."""
-    return next((words for sign, words in OTHER_DELIMITERS.items() if sign in header), None)
+def _without(null: str, rows: Iterable[list[str]]) -> Iterator[list[str]]:
+    """The rows with empty cells where `null` stands."""
+    for row in rows:
+        yield ["" if cell == null else cell for cell in row] if null in row else row
 
 
 class Lines:
@@ -138,14 +263,13 @@ class Lines:
     def __init__(self, name: str, texts: Iterable[str]) -> None:
         self._name = name
         self._texts = texts
-        self.open_ended = False
         self.look_like_json = False
 
     def __iter__(self) -> Iterator[str]:
         # StringIO cuts the lines in C, and chain hands them on without a step in Python for each.
-        return chain.from_iterable(io.StringIO(text, newline="\n") for text in self._whole_lines())
+        return chain.from_iterable(io.StringIO(text, newline="\n") for text in self.pieces())
 
-    def _whole_lines(self) -> Iterator[str]:
+    def pieces(self) -> Iterator[str]:
         """The text in pieces that end with a line; the last one perhaps without its line end."""
         begun: list[str] = []
         begun_length = 0
@@ -163,7 +287,6 @@ class Lines:
             begun.append(text[end:])
             begun_length += len(text) - end
         if begun_length:
-            self.open_ended = True
             yield "".join(begun)
 
     def _endless_line(self) -> StopRunError:

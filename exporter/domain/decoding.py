@@ -1,13 +1,15 @@
-"""Plain bytes become text: UTF-8, or UTF-16 with its byte order mark; anything else is refused.
+"""Plain bytes become text: as their byte order mark says, else as is declared, else UTF-8.
 
 A wrong guess would write garbled names into a million contacts, so there is no guessing.
 """
 
 import codecs
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
 
+from exporter.domain.dialect import Encoding
 from exporter.domain.reading import with_head
 from exporter.domain.wording import shown
 from exporter.errors import StopRunError
@@ -33,23 +35,54 @@ OTHER_FORMATS: Final = (
     (b"Obj\x01", "an Avro file"),
 )
 HEAD_BYTES: Final = 4
+CODECS: Final[dict[Encoding, str]] = {
+    "utf-8": "utf-8",
+    "utf-16": "utf-16-le",
+    "latin-1": "latin-1",
+    "windows-1252": "cp1252",
+}
+"""What decodes a text without a byte order mark."""
+LABELS: Final = {"utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "cp1252": "Windows-1252"}
+CONTROL_CHARACTER: Final = re.compile("[\x80-\x84\x86-\x9f]")
+"""Without U+0085, a line end on mainframes."""
 
 
-def decoded_texts(name: str, pieces: Iterable[bytes]) -> Iterator[str]:
-    """The source's text without its byte order mark, in pieces as the bytes come.
+class Texts(Iterator[str]):
+    """A source's text without its byte order mark, in pieces as the bytes come.
 
-    Raises StopRunError for another encoding, a NUL, an end within a character, another file format.
+    Iterating raises StopRunError for another encoding, a NUL, an end within a character.
+    """
+
+    def __init__(self, texts: Iterator[str], encoding: Encoding, found: str) -> None:
+        self._texts = texts
+        self.encoding = encoding
+        self.found = found
+        """What shows the encoding, if it is neither declared nor the rule."""
+
+    def __next__(self) -> str:
+        """The next piece."""
+        return next(self._texts)
+
+
+def decoded_texts(name: str, pieces: Iterable[bytes], declared: Encoding | None = None) -> Texts:
+    """The source's text; `declared` is its encoding if it has no byte order mark.
+
+    Raises StopRunError for another file format.
     """
     head, pieces = with_head(pieces, HEAD_BYTES)
     _refuse_other_formats(name, head)
-    codec, start = "utf-8", 0
+    encoding = declared or "utf-8"
+    codec, start = CODECS[encoding], 0
     for mark, marked_codec in BYTE_ORDER_MARKS:
         if head.startswith(mark):
             codec, start = marked_codec, len(mark)
+            encoding = "utf-8" if codec == "utf-8" else "utf-16"
     if start:
         first = next(pieces)
         pieces = chain([first[start:]], pieces)
-    return _decoded(name, pieces, codec, start)
+    is_found = encoding != (declared or "utf-8")
+    found = f"encoding {encoding} found: the file begins with its byte order mark" if is_found else ""
+    return Texts(_decoded(name, pieces, codec, start), encoding, found)
 
 
 def _decoded(name: str, pieces: Iterable[bytes], codec: str, start: int) -> Iterator[str]:
@@ -65,6 +98,8 @@ def _decoded(name: str, pieces: Iterable[bytes], codec: str, start: int) -> Iter
             _refuse_nul(name, good, codec, begin, line)
             raise _undecodable(name, codec, error, begin + error.start, line + good.count("\n")) from None
         _refuse_nul(name, text, codec, begin, line)
+        if codec == "latin-1":
+            _refuse_control(name, text, begin, line)
         line += text.count("\n")
         bytes_fed += len(piece)
         if text:
@@ -92,20 +127,35 @@ def _refuse_nul(name: str, text: str, codec: str, begin: int, line: int) -> None
         "nul_byte",
         f"{shown(name)} holds a NUL character at byte {begin + len(good.encode(codec)):,}, line"
         f" {line + good.count(chr(10))}: it is damaged, no text file, or UTF-16 without a byte order mark."
-        " Save it as UTF-8.",
+        " Save it as UTF-8, or declare its `encoding` in its recipe's dialect.",
     )
 
 
+def _refuse_control(name: str, text: str, begin: int, line: int) -> None:
+    """Latin-1 has a character for every byte, but nobody writes those that are letters in Windows-1252."""
+    if found := CONTROL_CHARACTER.search(text):
+        at = found.start()
+        line += text.count("\n", 0, at)
+        raise StopRunError(
+            "bad_encoding",
+            f"{shown(name)} is not Latin-1: byte {begin + at:,}, line {line} would be a control character."
+            " Declare `encoding: windows-1252` in its recipe's dialect if the file is that.",
+        )
+
+
 def _undecodable(name: str, codec: str, error: UnicodeDecodeError, offset: int, line: int) -> StopRunError:
-    label = codec[:6].upper() if codec.startswith("utf-16") else "UTF-8"
+    label = LABELS.get(codec, "UTF-8")
     if error.end == len(error.object) and error.reason in ("unexpected end of data", "truncated data"):
         return StopRunError(
             "cut_off",
             f"{shown(name)} ends within a character, at byte {offset:,}, line {line}: it is cut off, or not"
             f" {label}. Drop the whole file again.",
         )
+    advice = "Save it as UTF-8 (in Excel: 'CSV UTF-8') and drop it again"
+    if codec == "utf-8":
+        advice += ", or declare `encoding: latin-1` or `windows-1252` in its recipe's dialect"
     return StopRunError(
         "bad_encoding",
         f"{shown(name)} is not {label}: byte {offset:,}, line {line} can't be read ({error.reason})."
-        " Save it as UTF-8 (in Excel: 'CSV UTF-8') and drop it again.",
+        f" {advice}.",
     )

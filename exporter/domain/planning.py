@@ -93,10 +93,10 @@ def plan_drop(
         table = open_table(file, dialect, mapping.columns(), watch, max_ratio=limits.max_ratio)
         if not table.header:
             continue
-        planner.note(table.reading)
         if table.at_open_end:
             open_headers.append(file.name)
         planner.take(index, table)
+        planner.note(table.reading)
         if planner.enough:
             return planner.finish()
     if not planner.rows:

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from exporter.domain.csv_table import CsvTable
-from exporter.domain.decoding import decoded_texts
+from exporter.domain.csv_table import open_csv
 from exporter.domain.dialect import Dialect, Reading
 from exporter.domain.reading import ReadingWatch, plain_pieces
 from exporter.domain.source_file import SourceFile
@@ -53,7 +52,4 @@ def open_table(
     nothing has no header and no rows.
     """
     pieces = plain_pieces(file.name, file.blocks(), watch, max_ratio=max_ratio)
-    table = CsvTable(file.name, decoded_texts(file.name, pieces), dialect)
-    if table.header:
-        table.require(required)
-    return table
+    return open_csv(file.name, pieces, dialect, required)

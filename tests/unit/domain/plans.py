@@ -11,6 +11,7 @@ import orjson
 
 from exporter.domain.chunk import Chunk
 from exporter.domain.contact import ContactMapping
+from exporter.domain.dialect import UNDECLARED, Dialect
 from exporter.domain.planning import PlanLimits, PlanSummary, plan_drop
 from exporter.domain.reject import Reject
 from exporter.domain.source_file import SourceFile
@@ -50,7 +51,10 @@ class Plan:
 
 
 def plan(
-    *sources: bytes | Iterable[bytes], mapping: ContactMapping = MAPPING, limits: PlanLimits = LIMITS
+    *sources: bytes | Iterable[bytes],
+    mapping: ContactMapping = MAPPING,
+    dialect: Dialect = UNDECLARED,
+    limits: PlanLimits = LIMITS,
 ) -> Plan:
     """The plan of sources named `0.csv`, `1.csv` and so on, each as bytes or as blocks."""
     chunks: list[Chunk] = []
@@ -61,6 +65,7 @@ def plan(
             for index, source in enumerate(sources)
         ],
         mapping,
+        dialect=dialect,
         limits=limits,
         on_chunk=chunks.append,
         on_reject=rejects.append,

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.domain.contact import ContactMapping, FieldTarget
+from exporter.domain.dialect import Dialect
 from exporter.domain.planning import PlanLimits, PlanSummary, judge_size, plan_drop
 from exporter.domain.reject import Reject, RejectReason
 from exporter.errors import StopRunError
@@ -35,7 +36,41 @@ READABLE = {
     "quote_within_unquoted_value.csv": ["Ann", 'Bo "the Great"', "Zoë"],
     "unicode_line_separators.csv": ["Ann", "Bo", "Zo\u2028e"],
     "ragged_rows.csv": ["Ann", "Zoë"],
+    "semicolons.csv": ["Ann", "Bo"],
+    "semicolons_with_decimal_commas.csv": ALL,
+    "tabs.csv": ["Ann", "Bo"],
+    "vertical_bars.csv": ALL,
+    "backslash_escapes.csv": ['Ann "A", Jr.', "ACME\\Bo", "Zoë"],
+    "backslash_at_the_end_of_quotes.csv": ALL,
+    "backslashes_outside_quotes.csv": ALL,
 }
+
+FOUND = {
+    "semicolons.csv": "delimiter ; found: the mapped columns are in the header so read",
+    "semicolons_with_decimal_commas.csv": "delimiter ; found: the mapped columns are in the header so read",
+    "tabs.csv": "delimiter tab found: the mapped columns are in the header so read",
+    "vertical_bars.csv": "delimiter | found: the mapped columns are in the header so read",
+    "backslash_escapes.csv": (
+        "escape backslash found: line 2 and what follows can only be read with quotes behind backslashes"
+    ),
+    "backslash_at_the_end_of_quotes.csv": (
+        "escape double found: line 2 and what follows can only be read with doubled quotes"
+    ),
+    "utf16_little_endian.csv": "encoding utf-16 found: the file begins with its byte order mark",
+    "utf16_big_endian.csv": "encoding utf-16 found: the file begins with its byte order mark",
+}
+"""Of the readable files, those that are not read by the rule alone."""
+
+DECLARED = {
+    "carets.csv": (Dialect(delimiter="^"), ALL),
+    "comma_or_semicolon.csv": (Dialect(delimiter=";"), ["Ann"]),
+    "backslashes_that_escape_or_not.csv": (Dialect(escape="backslash"), ["Ann", "Bo \\ Ba", "Zoë"]),
+    "latin1.csv": (Dialect(encoding="latin-1"), ["Ann", "Zoë"]),
+    "windows1252.csv": (Dialect(encoding="windows-1252"), ["Ann", "Bo “the Great”", "Zoë"]),
+    "utf16_without_mark.csv": (Dialect(encoding="utf-16"), ALL),
+    "no_header.csv": (Dialect(columns=("CustomerId", "Email", "FirstName", "City")), ALL),
+}
+"""Files that are refused, and can be read as something is declared."""
 
 REFUSED = {
     "utf16_without_mark.csv": ("nul_byte", r"byte 1, line 1: .* UTF-16 without a byte order mark"),
@@ -50,11 +85,15 @@ REFUSED = {
     "stray_quote_after_a_field.csv": ("bad_quoting", r"line 3 \(data row 2\)"),
     "nul_byte.csv": ("nul_byte", r"byte 81, line 3"),
     "lone_carriage_returns.csv": ("bad_line_ends", r"line 1 \(the header\)"),
-    "semicolons.csv": (
+    "carets.csv": ("missing_column", r"seems to be delimited by '\^': declare that as the `delimiter`"),
+    "semicolons_without_a_mapped_column.csv": (
         "missing_column",
-        r"'Email', 'FirstName'\. It seems to be delimited by semicolons; commas",
+        r"reads: 'Email'\. It seems to be delimited by semicolons; its columns are then 'CustomerId', ",
     ),
-    "tabs.csv": ("missing_column", r"delimited by tabs"),
+    "comma_or_semicolon.csv": ("ambiguous_dialect", r"delimited by commas, or by semicolons\. Declare"),
+    "backslashes_that_escape_or_not.csv": ("ambiguous_dialect", r"two ways from line 3 on.*`escape: double`"),
+    "windows1252.csv": ("bad_encoding", r"byte 81, line 3 .*`encoding: latin-1` or `windows-1252`"),
+    "mixed_encodings.csv": ("bad_encoding", r"is not UTF-8: byte 83, line 3 "),
     "no_header.csv": ("missing_column", r"'Email', 'FirstName'\. Its first line looks like data"),
     "missing_column.csv": (
         "missing_column",
@@ -93,6 +132,22 @@ def test_an_awkward_file_is_read_right_in_one_block_and_byte_by_byte(name: str) 
 
     assert [contact["first_name"] for contact in whole.contacts] == READABLE[name]
     assert plan(cut(data, range(1, len(data)))) == whole
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_what_was_found_out_is_told(name: str) -> None:
+    (reading,) = plan((SAMPLES / name).read_bytes()).summary.readings
+
+    assert reading.found == ((FOUND[name],) if name in FOUND else ())
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_a_refused_file_is_read_right_as_it_is_declared(name: str) -> None:
+    dialect, names = DECLARED[name]
+
+    made = plan((SAMPLES / name).read_bytes(), dialect=dialect)
+
+    assert [contact["first_name"] for contact in made.contacts] == names
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -1,0 +1,188 @@
+"""Any table, written in any dialect by a straightforward writer, is read back, or refused as ambiguous."""
+
+import gzip
+import re
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import Final, get_args
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from exporter.domain import csv_rows
+from exporter.domain.csv_table import CsvTable
+from exporter.domain.decoding import CODECS
+from exporter.domain.dialect import Dialect, Encoding, Escape, Quote, Reading
+from exporter.domain.reading import ReadingWatch
+from exporter.domain.source_file import SourceFile
+from exporter.domain.table import open_table
+from exporter.errors import StopRunError
+from tests.unit.domain.plans import cut
+
+AWKWARD: Final = st.text(st.sampled_from('a1"\'\\,;\t|^\r\n \u2028\x85é\\"'), max_size=6)
+PIECES: Final = st.lists(
+    st.sampled_from(['"', '""', "\\", "\\\\", '\\"', '",', ',"', ",", ";", "\n", "\r\n", "x", "\\N", '"\n"']),
+    max_size=5,
+).map("".join)
+CELLS: Final = AWKWARD | PIECES | st.text(max_size=4)
+ENDS: Final = st.lists(st.integers(0, 300), max_size=8).map(sorted)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A table as a producer writes it."""
+
+    dialect: Dialect
+    """With everything declared."""
+    line_end: str = "\r\n"
+    mark: bool = False
+    zipped: bool = False
+    quote_all: bool = False
+
+    def data(self, header: list[str], rows: list[list[str]]) -> bytes:
+        """The file's bytes."""
+        lines = [*([header] if self.dialect.header else []), *rows]
+        sign = self.dialect.delimiter or ","
+        text = "".join(sign.join(map(self.cell, line)) + self.line_end for line in lines)
+        codec = CODECS[self.dialect.encoding or "utf-8"]
+        data = ("\ufeff" * self.mark + text).encode(codec)
+        return gzip.compress(data, mtime=0) if self.zipped else data
+
+    def cell(self, value: str) -> str:
+        """A value as it stands in the file."""
+        quote, delimiter = self.dialect.quote, self.dialect.delimiter or ","
+        backslash = self.dialect.escape == "backslash"
+        if quote == "none":
+            return re.sub(rf"([{re.escape(delimiter)}\r\n\\])", r"\\\1", value) if backslash else value
+        assert quote is not None
+        if not self.quote_all and value and not re.search(rf"[{re.escape(delimiter)}{quote}\r\n]", value):
+            return value
+        escaped = re.sub(rf"([{quote}\\])", r"\\\1", value) if backslash else value.replace(quote, quote * 2)
+        return f"{quote}{escaped}{quote}"
+
+    def can_hold(self, value: str) -> bool:
+        """Whether the dialect can say the value at all."""
+        if self.dialect.quote != "none":
+            return True
+        if self.dialect.escape == "backslash":
+            return value != ""
+        return value != "" and not any(sign in value for sign in (self.dialect.delimiter or ",", "\r", "\n"))
+
+
+def said(encoding: Encoding, *, mark: bool) -> st.SearchStrategy[str]:
+    """Characters that an encoding has."""
+    codec = CODECS[encoding]
+    excluded = "\0" + ("".join(map(chr, range(0x80, 0xA0))) if encoding == "latin-1" else "")
+    alphabet = st.characters(codec="utf-8" if mark else codec, exclude_characters=excluded)
+    return st.text(alphabet, max_size=6)
+
+
+@st.composite
+def written(draw: st.DrawFn) -> Written:
+    """Any dialect, all of it declared."""
+    delimiter = draw(st.sampled_from([",", ";", "\t", "|", "^", "#", "~", "¦", "/", "_", ":"]))
+    encoding = draw(st.sampled_from(get_args(Encoding)))
+    header = draw(st.booleans())
+    dialect = Dialect(
+        encoding=encoding,
+        delimiter=delimiter,
+        quote=draw(st.sampled_from(get_args(Quote))),
+        escape=draw(st.sampled_from(get_args(Escape))),
+        null=draw(st.sampled_from([None, "\\N", "NULL"])),
+        header=header,
+        columns=() if header else ("c0", "c1", "c2"),
+    )
+    return Written(
+        dialect,
+        line_end=draw(st.sampled_from(["\r\n", "\n"])),
+        mark=encoding in {"utf-8", "utf-16"} and draw(st.booleans()),
+        zipped=draw(st.booleans()),
+        quote_all=draw(st.booleans()),
+    )
+
+
+def read(data: list[bytes], dialect: Dialect, required: tuple[str, ...]) -> tuple[list[list[str]], Reading]:
+    file = SourceFile("a.csv", lambda: data, lambda: BytesIO(b"".join(data)))
+    table = open_table(file, dialect, required, ReadingWatch(10**9), max_ratio=1000)
+    rows = [list(row) for row in table.rows if row]
+    return rows, table.reading
+
+
+@given(written(), st.data(), ENDS)
+def test_what_was_written_in_a_declared_dialect_is_read_back_in_any_cut(
+    file: Written, data: st.DataObject, ends: list[int]
+) -> None:
+    encoding = file.dialect.encoding or "utf-8"
+    cells = (CELLS | said(encoding, mark=file.mark)).filter(
+        lambda value: file.can_hold(value) and sayable(value, encoding) and value != file.dialect.null
+    )
+    rows = data.draw(st.lists(st.lists(cells, min_size=3, max_size=3), min_size=1, max_size=5))
+    if file.dialect.null and file.dialect.quote != "none":
+        rows[-1][1] = file.dialect.null
+    header = ["c0", "c1", "c2"]
+    assume(file.dialect.delimiter != "_")
+    content = file.data(header, rows)
+
+    got, reading = read(cut(content, [min(end, len(content)) for end in ends]), file.dialect, ("c1",))
+
+    assert got == [["" if cell == file.dialect.null else cell for cell in row] for row in rows]
+    assert reading.dialect == file.dialect.model_copy(update={"format": "csv"})
+    assert reading.found == ()
+
+
+def sayable(value: str, encoding: Encoding) -> bool:
+    """Whether an encoding has all characters of a value, and no other producer's control characters."""
+    if encoding == "latin-1" and re.search("[\x80-\x9f]", value):
+        return False
+    try:
+        value.encode(CODECS[encoding])
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value
+
+
+DETECTABLE: Final = st.builds(
+    Written,
+    st.builds(
+        Dialect,
+        encoding=st.just("utf-8"),
+        delimiter=st.sampled_from([",", ";", "\t", "|"]),
+        quote=st.just('"'),
+        escape=st.sampled_from(get_args(Escape)),
+        header=st.just(True),
+    ),
+    line_end=st.sampled_from(["\r\n", "\n"]),
+    quote_all=st.booleans(),
+)
+TABLES: Final = st.integers(1, 3).flatmap(
+    lambda width: st.lists(
+        st.lists(CELLS.filter(lambda value: "\0" not in value), min_size=width, max_size=width),
+        min_size=1,
+        max_size=6,
+    )
+)
+
+
+@given(DETECTABLE, TABLES, ENDS, st.sampled_from([8, 64, 1024 * 1024]))
+def test_what_is_found_out_is_as_it_was_written_or_is_refused(
+    file: Written, rows: list[list[str]], ends: list[int], look: int
+) -> None:
+    assume(all("\ud800" > c or c > "\udfff" for row in rows for cell in row for c in cell))
+    header = [f"c{number}" for number in range(len(rows[0]))]
+    content = file.data(header, rows)
+    blocks = cut(content, [min(end, len(content)) for end in ends])
+    answers = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_rows, "LOOK_CHARACTERS", look)
+        for data in ([content], blocks, cut(content, range(1, len(content)))):
+            try:
+                got, reading = read(data, Dialect(), tuple(header))
+            except StopRunError as error:
+                assert error.code == "ambiguous_dialect"  # noqa: PT017
+                answers.append(str(error))
+                continue
+            assert got == rows
+            answers.append(repr(reading))
+
+    assert len(set(answers)) == 1
