@@ -27,6 +27,8 @@ _REASONS: Final[dict[str, str]] = {
     RejectReason.WRONG_COLUMN_COUNT: "more or fewer columns than the header",
     RejectReason.VALUE_TOO_LONG: "a value is longer than any should be",
     RejectReason.CONTACT_TOO_LARGE: "larger than a request may be",
+    RejectReason.NESTED_VALUE: "a mapped value is a list or an object",
+    RejectReason.DOUBLED_KEY: "a key stands twice in its object",
     RejectReason.INVALID_VALUE: "a value doesn't fit its field",
     RejectReason.REFUSED_BY_ACTIVECAMPAIGN: "ActiveCampaign refused the contact",
     RejectReason.FAILED_IN_ACTIVECAMPAIGN: "ActiveCampaign could not import the contact",

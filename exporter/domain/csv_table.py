@@ -8,7 +8,6 @@ from itertools import chain
 from typing import Final
 
 from exporter.domain.csv_rows import CsvRows
-from exporter.domain.decoding import decoded_texts
 from exporter.domain.delimiters import (
     DELIMITER_WORDS,
     ONLY_DECLARED,
@@ -31,14 +30,14 @@ QUOTE_WORDS: Final = {'"': "double quote", "'": "single quote", "none": "quote"}
 csv.field_size_limit(MAX_VALUE_CHARACTERS)
 
 
-def open_csv(name: str, pieces: Iterable[bytes], dialect: Dialect, required: Sequence[str]) -> "CsvTable":
-    """The bytes of a source as a table; `required` are the columns that the mapping reads.
+def open_csv(
+    name: str, texts: Iterable[str], dialect: Dialect, required: Sequence[str], found: Sequence[str] = ()
+) -> "CsvTable":
+    """A source's text as a table; `required` are the columns that the mapping reads.
 
     Raises StopRunError for a source that can't be read so, or whose columns don't fit.
     """
-    texts = decoded_texts(name, pieces, dialect.encoding)
-    found = (texts.found,) if texts.found else ()
-    table = CsvTable(name, texts, dialect.model_copy(update={"encoding": texts.encoding}), required, found)
+    table = CsvTable(name, texts, dialect, required, found)
     if table.header:
         table.require(required)
     return table
@@ -264,6 +263,8 @@ class Lines:
         self._name = name
         self._texts = texts
         self.look_like_json = False
+        self.open_ended = False
+        """The last line has come, and has no line end."""
 
     def __iter__(self) -> Iterator[str]:
         # StringIO cuts the lines in C, and chain hands them on without a step in Python for each.
@@ -287,6 +288,7 @@ class Lines:
             begun.append(text[end:])
             begun_length += len(text) - end
         if begun_length:
+            self.open_ended = True
             yield "".join(begun)
 
     def _endless_line(self) -> StopRunError:

@@ -16,7 +16,7 @@ from exporter.domain.contact import ContactMapping, contact_builder
 from exporter.domain.dialect import UNDECLARED, Dialect, Reading
 from exporter.domain.packing import Packer
 from exporter.domain.reading import ReadingWatch
-from exporter.domain.reject import Reject, RejectReason
+from exporter.domain.reject import Reject, RejectReason, UnfitRow
 from exporter.domain.source_file import SourceFile
 from exporter.domain.suppression import NOBODY, Suppressed
 from exporter.domain.table import Table, open_table
@@ -90,7 +90,9 @@ def plan_drop(
     watch = ReadingWatch(limits.max_bytes, keep_going)
     open_headers = []
     for index, file in enumerate(files):
-        table = open_table(file, dialect, mapping.columns(), watch, max_ratio=limits.max_ratio)
+        table = open_table(
+            file, dialect, mapping.columns(), watch, max_ratio=limits.max_ratio, max_rows=limits.max_rows
+        )
         if not table.header:
             continue
         if table.at_open_end:
@@ -219,6 +221,8 @@ class _Planner:
 
         Raises StopRunError for one that is cut off.
         """
+        if isinstance(row, UnfitRow):
+            return row.reason, row.detail
         width, longest, most = len(table.header), max(map(len, row)), self.limits.value_characters
         if len(row) < width and table.at_open_end:
             raise table.cut_off(number, len(row))

@@ -1,5 +1,6 @@
 """A reject: one row that did not become a contact, and why."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,6 +18,10 @@ class RejectReason(StrEnum):
     """A value of the row, mapped or not, is longer than any that a person has."""
     CONTACT_TOO_LARGE = "contact_too_large"
     """The contact alone is larger than a request may be."""
+    NESTED_VALUE = "nested_value"
+    """A mapped value is a list or an object; it has no text of its own."""
+    DOUBLED_KEY = "doubled_key"
+    """A JSON object has a key twice, so that nobody can tell which value is meant."""
     INVALID_VALUE = "invalid_value"
     """A mapped value can't be written to its field."""
     REFUSED_BY_ACTIVECAMPAIGN = "refused_by_activecampaign"
@@ -25,6 +30,16 @@ class RejectReason(StrEnum):
     """ActiveCampaign accepted the request and listed this address among its failures."""
     UNDELIVERED = "undelivered"
     """No answer was to be had in all tries; the detail has the last reason."""
+
+
+class UnfitRow(list[str]):
+    """A row that its reader refuses: its cells as far as they are texts, and one more than the header has,
+    by which whoever looks at the width of rows notices it."""
+
+    def __init__(self, cells: Iterable[str], reason: RejectReason, detail: str) -> None:
+        super().__init__([*cells, ""])
+        self.reason = reason
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)

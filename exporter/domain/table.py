@@ -1,13 +1,26 @@
 """A table: one source's header and rows, whatever the format of the file."""
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Final, Protocol
+
+import orjson
 
 from exporter.domain.csv_table import open_csv
-from exporter.domain.dialect import Dialect, Reading
-from exporter.domain.reading import ReadingWatch, plain_pieces
+from exporter.domain.decoding import decoded_texts
+from exporter.domain.dialect import Dialect, Format, Reading
+from exporter.domain.json_lines import JsonLinesTable
+from exporter.domain.parquet import ENCRYPTED_MAGIC, PARQUET_MAGIC, ParquetTable
+from exporter.domain.reading import GZIP_MAGIC, ReadingWatch, plain_pieces, with_head
 from exporter.domain.source_file import SourceFile
+from exporter.domain.wording import shown
 from exporter.errors import StopRunError
+
+LOOK_CHARACTERS: Final = 64 * 1024
+"""So much of a text is looked at to tell its format."""
+_JSON_OBJECT: Final = re.compile(r'\{\s*["}]')
+_JSON_ARRAY: Final = re.compile(r"\[\s*[{\[\]]")
 
 
 class Table(Protocol):
@@ -44,12 +57,123 @@ class Table(Protocol):
 
 
 def open_table(
-    file: SourceFile, dialect: Dialect, required: Sequence[str], watch: ReadingWatch, *, max_ratio: int
+    file: SourceFile,
+    dialect: Dialect,
+    required: Sequence[str],
+    watch: ReadingWatch,
+    *,
+    max_ratio: int,
+    max_rows: int | None = None,
 ) -> Table:
     """The file as a table; `required` are the columns that the mapping reads.
+
+    The declared format is taken, or else the one that the content shows, whatever the name ends with. A file
+    that says before it is read that it has over `max_rows` rows is refused.
 
     Raises StopRunError for a file that can't be read so, or whose columns don't fit; a source that holds
     nothing has no header and no rows.
     """
-    pieces = plain_pieces(file.name, file.blocks(), watch, max_ratio=max_ratio)
-    return open_csv(file.name, pieces, dialect, required)
+    head, blocks = _with_first_bytes(file, dialect)
+    if _is_parquet(file.name, dialect, head):
+        reading = _found(file.name, dialect, "parquet", "by its first bytes")
+        return ParquetTable(file, reading, required, watch, max_rows=max_rows)
+    pieces = plain_pieces(file.name, blocks, watch, max_ratio=max_ratio)
+    head, pieces = with_head(pieces, len(PARQUET_MAGIC))
+    if head.startswith((PARQUET_MAGIC, ENCRYPTED_MAGIC)):
+        raise StopRunError(
+            "unsupported_format",
+            f"{shown(file.name)} is Parquet within gzip. Drop it without: Parquet is compressed in itself.",
+        )
+    decoded = decoded_texts(file.name, pieces, dialect.encoding)
+    beginning, texts = _with_beginning(decoded)
+    dialect = dialect.model_copy(update={"encoding": decoded.encoding})
+    found = (decoded.found,) if decoded.found else ()
+    if _is_json_lines(file.name, dialect, beginning):
+        reading = _found(file.name, dialect, "jsonl", "by its first character, {", found)
+        return JsonLinesTable(file.name, texts, reading, required)
+    return open_csv(file.name, texts, dialect, required, found)
+
+
+def _with_first_bytes(file: SourceFile, dialect: Dialect) -> tuple[bytes, Iterable[bytes]]:
+    """What tells the format, and all blocks including it.
+
+    The first block of a blob may have many megabytes, so a file that probably is Parquet, whose blocks nobody
+    will want, is looked at by position. Raises StopRunError for one that is empty and can't be.
+    """
+    if dialect.format != "parquet" and not file.name.lower().endswith(".parquet"):
+        return with_head(file.blocks(), len(PARQUET_MAGIC))
+    with file.open() as handle:
+        head = handle.read(len(PARQUET_MAGIC))
+    if not head:
+        raise StopRunError(
+            "cut_off",
+            f"{shown(file.name)} is empty, as no Parquet file is: it is cut off. Drop the whole file again.",
+        )
+    return head, file.blocks()
+
+
+def _is_parquet(name: str, dialect: Dialect, head: bytes) -> bool:
+    """Whether a file that begins so is Parquet. Raises StopRunError where what is declared says otherwise."""
+    if head.startswith((PARQUET_MAGIC, ENCRYPTED_MAGIC)):
+        if dialect.format not in (None, "parquet"):
+            raise _contradiction(name, dialect, "Parquet")
+        return True
+    if dialect.format == "parquet" and not head.startswith(GZIP_MAGIC):
+        raise _contradiction(name, dialect, "something else")
+    return False
+
+
+def _is_json_lines(name: str, dialect: Dialect, beginning: str) -> bool:
+    """Whether a text that begins so is JSON Lines. Raises StopRunError where the declared format differs."""
+    if dialect.format == "parquet":
+        raise _contradiction(name, dialect, "something else, within gzip")
+    if _JSON_ARRAY.match(beginning) and dialect.format != "csv":
+        raise StopRunError(
+            "unsupported_format", f"{shown(name)} is a JSON array. Write one object a line (JSON Lines)."
+        )
+    looks_so = bool(_JSON_OBJECT.match(beginning))
+    if dialect.format == "jsonl":
+        if beginning and not beginning.startswith("{"):
+            raise _contradiction(name, dialect, "something else: its first character is no {")
+        return True
+    if looks_so and dialect.format == "csv" and _is_object(beginning):
+        raise _contradiction(name, dialect, "JSON Lines")
+    return looks_so and dialect.format is None
+
+
+def _is_object(beginning: str) -> bool:
+    """Whether the first line is a JSON object and nothing else."""
+    try:
+        return isinstance(orjson.loads(beginning.partition("\n")[0]), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def _with_beginning(texts: Iterable[str]) -> tuple[str, Iterator[str]]:
+    """Where the text begins, blank lines left out, as far as a look needs it; and all of the text."""
+    rest = iter(texts)
+    taken: list[str] = []
+    length = 0
+    for text in rest:
+        taken.append(text)
+        length += len(text)
+        beginning = "".join(taken).lstrip()
+        if length >= LOOK_CHARACTERS or "\n" in beginning:
+            break
+    return "".join(taken).lstrip(), chain(taken, rest)
+
+
+def _found(name: str, dialect: Dialect, found: Format, by: str, before: tuple[str, ...] = ()) -> Reading:
+    """How a file is read whose format was declared, or found by something; `before` was found before that."""
+    if dialect.format is not None:
+        return Reading(name, dialect, before)
+    words = {"parquet": "Parquet", "jsonl": "JSON Lines"}[found]
+    return Reading(name, dialect.model_copy(update={"format": found}), (*before, f"{words}, {by}"))
+
+
+def _contradiction(name: str, dialect: Dialect, what: str) -> StopRunError:
+    words = {"csv": "CSV", "jsonl": "JSON Lines", "parquet": "Parquet"}[dialect.format or "csv"]
+    return StopRunError(
+        "wrong_format",
+        f"{shown(name)} is {what}, and {words} is declared. Declare what it is, or drop the right file.",
+    )

@@ -104,7 +104,6 @@ def test_a_bomb_within_a_bomb_is_not_unpacked() -> None:
         (b"\x28\xb5\x2f\xfd", "compressed with zstd"),
         (b"BZh91AY&SY", "compressed with bzip2"),
         (b"Rar!\x1a\x07", "a RAR archive"),
-        (b"PAR1", "a Parquet file"),
         (b"%PDF-1.7", "a PDF document"),
     ],
 )

@@ -43,6 +43,7 @@ READABLE = {
     "backslash_escapes.csv": ['Ann "A", Jr.', "ACME\\Bo", "Zoë"],
     "backslash_at_the_end_of_quotes.csv": ALL,
     "backslashes_outside_quotes.csv": ALL,
+    "json_lines.csv": ["Ann"],
 }
 
 FOUND = {
@@ -56,6 +57,7 @@ FOUND = {
     "backslash_at_the_end_of_quotes.csv": (
         "escape double found: line 2 and what follows can only be read with doubled quotes"
     ),
+    "json_lines.csv": "JSON Lines, by its first character, {",
     "utf16_little_endian.csv": "encoding utf-16 found: the file begins with its byte order mark",
     "utf16_big_endian.csv": "encoding utf-16 found: the file begins with its byte order mark",
 }
@@ -111,9 +113,8 @@ REFUSED = {
     "gzip_of_two_members.csv.gz": ("bad_gzip", r"single member"),
     "gzip_with_trailing_data.csv.gz": ("bad_gzip", r"goes on after the end"),
     "gzip_twice.csv.gz": ("unsupported_format", r"compressed twice"),
-    "parquet.csv": ("unsupported_format", r"Parquet"),
+    "parquet.csv": ("cut_off", r"is Parquet and ends, after [0-9]+ bytes, without the directory"),
     "zip.csv": ("unsupported_format", r"zip archive"),
-    "json_lines.csv": ("unsupported_format", r"JSON"),
     "json_array.csv": ("unsupported_format", r"JSON"),
 }
 
