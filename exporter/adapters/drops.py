@@ -10,11 +10,11 @@ import io
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
-from typing import IO, Any, BinaryIO, Final
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
-from azure.storage.blob import BlobProperties, ContainerClient
+from azure.storage.blob import BlobClient, BlobProperties, ContainerClient
 from azure.storage.blob.aio import ContainerClient as AsyncContainerClient
 
 from exporter.adapters.documents import Documents
@@ -22,6 +22,11 @@ from exporter.adapters.schema import from_bytes, to_bytes
 from exporter.domain.drop import DropRecord, Source
 from exporter.errors import ConflictError, RetryLaterError, StopRunError
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+RANGE_BYTES: Final = 64 * 1024
+"""So much is asked for at a time, or more where more is wanted."""
 _ETAG: Final = "exporter_etag"
 _LAST_MODIFIED: Final = "exporter_last_modified"
 _SIZE: Final = "exporter_size"
@@ -92,20 +97,20 @@ class BlobDropStore:
                     has_begun = True
                     yield block
             except (ResourceModifiedError, ResourceNotFoundError) as error:
-                # A condition on a blob that is gone fails like one on a blob that changed.
-                if not blob.exists():
-                    raise _gone(source) from error
-                etag = _present_etag(blob.get_blob_properties(), source) or ""
-                if not etag:
-                    raise _overwritten(source) from error
+                etag, _ = _standing_for(blob, source)
                 if has_begun:
-                    raise RetryLaterError("a drop from which a person was erased meanwhile") from error
+                    raise _erased_meanwhile() from error
             else:
                 return
 
     def open(self, source: Source) -> BinaryIO:
-        """The blob's bytes by position, all of the version that was seen."""
-        return io.BytesIO(b"".join(self.read(source)))
+        """The blob's bytes by position, all of the version that was seen, or of the one that stands for it.
+
+        Opening and reading raise as `read` does.
+        """
+        blob = self._blocking_landing.get_blob_client(source.blob)
+        etag, size = _standing_for(blob, source)
+        return io.BufferedReader(_Ranges(blob, source, etag, size), RANGE_BYTES)
 
     async def record(self, record: DropRecord) -> bool:
         """Write a drop's record once."""
@@ -188,6 +193,64 @@ class BlobDropStore:
             return
 
 
+class _Ranges(io.RawIOBase):
+    """One version of a blob, each read a request for the bytes that are asked for."""
+
+    def __init__(self, blob: BlobClient, source: Source, etag: str, size: int) -> None:
+        self._blob = blob
+        self._source = source
+        self._etag = etag
+        self._size = size
+        """In bytes; `source` has the size of the version that was seen."""
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, start + offset)
+        return self._position
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer).cast("B")
+        length = min(len(view), self._size - self._position)
+        if length <= 0:
+            return 0
+        try:
+            stream = self._blob.download_blob(
+                offset=self._position,
+                length=length,
+                etag=self._etag,
+                match_condition=MatchConditions.IfNotModified,
+            )
+            view[:length] = stream.readall()
+        except (ResourceModifiedError, ResourceNotFoundError) as error:
+            _standing_for(self._blob, self._source)
+            raise _erased_meanwhile() from error
+        self._position += length
+        return length
+
+
+def _standing_for(blob: BlobClient, source: Source) -> tuple[str, int]:
+    """ETag and size of what is there of the version that was seen, or in its place.
+
+    Raises StopRunError where the blob was overwritten or deleted.
+    """
+    # A condition on a blob that is gone fails like one on a blob that changed; this look has none.
+    try:
+        now = blob.get_blob_properties()
+    except ResourceNotFoundError as error:
+        raise _gone(source) from error
+    etag = _present_etag(now, source)
+    if etag is None:
+        raise _overwritten(source)
+    return etag, now.size
+
+
 def _record_name(version: str) -> str:
     return f"drops/{version}.json"
 
@@ -228,6 +291,10 @@ def _fill(spool: IO[bytes], blocks: Iterable[bytes]) -> int:
     size = spool.tell()
     spool.seek(0)
     return size
+
+
+def _erased_meanwhile() -> RetryLaterError:
+    return RetryLaterError("a drop from which a person was erased meanwhile")
 
 
 def _gone(source: Source) -> StopRunError:
