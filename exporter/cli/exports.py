@@ -80,6 +80,7 @@ def _lines(export: Export) -> list[tuple[str, str]]:
         *((name.replace("_", " "), f"column {column}") for name, column in standard.items()),
         *((f"field {field}", f"column {column}") for column, field in mapping.fields.items()),
         ("tags", ", ".join(tags) or "none"),
+        ("content", "everybody in the segment" if export.content == "snapshot" else "changes (delta)"),
         ("empty values", "keep what ActiveCampaign has" if export.empty == "keep" else "clear the field"),
         ("automations", "may start" if export.automations else "do not start"),
         ("tolerated rejects", f"{export.tolerated_reject_percentage:g} %"),

@@ -14,8 +14,8 @@ from exporter.domain.run import SHORT_ID_DIGITS, Counts, RunReport, RunState
 
 _OUTCOMES: Final = (
     ("delivered", "written to ActiveCampaign"),
-    ("unchanged", "the same as before, not sent"),
-    ("duplicates", "the address came before in the drop"),
+    ("unchanged", "nothing to send: the same as before, or only gone from the segment"),
+    ("duplicates", "another row of the drop has the address"),
     ("suppressed", "not to be sent"),
     ("rejected", "not sent: something is wrong with the row"),
     ("refused", "sent, and refused by ActiveCampaign"),
@@ -30,6 +30,7 @@ _REASONS: Final[dict[str, str]] = {
     RejectReason.NESTED_VALUE: "a mapped value is a list or an object",
     RejectReason.DOUBLED_KEY: "a key stands twice in its object",
     RejectReason.INVALID_VALUE: "a value doesn't fit its field",
+    RejectReason.UNKNOWN_OPERATION: "nobody knows the word for what became of the row",
     RejectReason.REFUSED_BY_ACTIVECAMPAIGN: "ActiveCampaign refused the contact",
     RejectReason.FAILED_IN_ACTIVECAMPAIGN: "ActiveCampaign could not import the contact",
     RejectReason.UNDELIVERED: "not sent before the run was stopped, or no answer in all tries",

@@ -196,6 +196,8 @@ class Mapping(_Model):
         default_factory=dict
     )
     """Column -> custom field: its id, personalisation tag or title."""
+    operation: Line | None = None
+    """The column that says what became of a row; only in drops of changes."""
 
 
 class TagColumn(_Model):
@@ -211,6 +213,12 @@ def _tag_kind(value: object) -> str:
 ContactTag = Annotated[
     Annotated[Line, Tag("static")] | Annotated[TagColumn, Tag("column")], Discriminator(_tag_kind)
 ]
+
+
+Content = Literal["snapshot", "delta"]
+"""What a drop holds: everybody in the segment, or what has changed since the drop before."""
+
+OPERATION_OF_SNAPSHOT: Final = "is read in drops of changes only: add `content: delta`, or leave it out"
 
 
 class Export(_Model):
@@ -229,11 +237,18 @@ class Export(_Model):
     """What an empty mapped value does to what ActiveCampaign has."""
     automations: bool = False
     tolerated_reject_percentage: float = Field(default=5, ge=0, le=100, allow_inf_nan=False)
+    content: Content = "snapshot"
 
     @model_validator(mode="before")
     @classmethod
     def _name_defaults_to_id(cls, data: object) -> object:
         return _with_name(data)
+
+    @model_validator(mode="after")
+    def _only_changes_have_operations(self) -> "Export":
+        if self.mapping.operation is not None and self.content != "delta":
+            raise _relation(OPERATION_OF_SNAPSHOT)
+        return self
 
 
 class Configuration(_Model):

@@ -11,6 +11,7 @@ from exporter.domain.budget import DOCUMENTED_BULK_PER_MINUTE, DOCUMENTED_PER_SE
 from exporter.domain.configuration import (
     EXCESSIVE_LIMITS,
     ID,
+    OPERATION_OF_SNAPSHOT,
     RELATION,
     Configuration,
     field_key,
@@ -71,6 +72,7 @@ def _relations(
         yield from _unknown_connection(export, known)
         yield from _repeated_values(export)
         yield from _doubled_fields(export)
+        yield from _operation_of_snapshot(export)
 
 
 def _entries(value: object, key: str) -> list[_Entry]:
@@ -154,12 +156,19 @@ def _doubled_fields(export: _Entry) -> Iterator[Problem]:
         first.setdefault(key, column)
 
 
+def _operation_of_snapshot(export: _Entry) -> Iterator[Problem]:
+    mapping = export.document.get("mapping")
+    named = isinstance(mapping, dict) and mapping.get("operation") is not None
+    if named and export.document.get("content", "snapshot") == "snapshot":
+        yield Problem((*export.path, "mapping", "operation"), OPERATION_OF_SNAPSHOT)
+
+
 # Problems that the models find
 
 _NOT_YET: Final = {
     "connections": frozenset({"may_use", "suppression"}),
     "mapping": frozenset({"profile_id", "consent"}),
-    "exports": frozenset({"trigger", "content", "on_leave", "brakes"}),
+    "exports": frozenset({"trigger", "on_leave", "brakes"}),
 }
 _KEYS: Final[Mapping[str, type[BaseModel]]] = {
     "connections": models.Connection,

@@ -37,6 +37,8 @@ class ContactMapping:
     tags: tuple[str, ...] = ()
     tag_columns: tuple[str, ...] = ()
     clear_empty: bool = False
+    operation: str | None = None
+    """The column that says what became of a row, in drops of changes; None: it is known by its name."""
 
     def columns(self) -> tuple[str, ...]:
         """Every column that the mapping reads, each once, the address first."""
@@ -44,6 +46,8 @@ class ContactMapping:
         columns = [name for name in names if name is not None]
         columns += [column for column, _ in self.fields]
         columns += self.tag_columns
+        if self.operation is not None:
+            columns.append(self.operation)
         return tuple(dict.fromkeys(columns))
 
 

@@ -2,8 +2,8 @@
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
 from typing import Final
@@ -12,8 +12,11 @@ import orjson
 
 from exporter.domain.address import PLAIN_ADDRESS, address_fault, with_ascii_domain
 from exporter.domain.chunk import MAX_BODY_BYTES, MAX_BODY_CONTACTS, MAX_CHUNK_BODIES, Chunk
+from exporter.domain.configuration import Content
 from exporter.domain.contact import ContactMapping, contact_builder
+from exporter.domain.delta import Changes, in_reading_order
 from exporter.domain.dialect import UNDECLARED, Dialect, Reading
+from exporter.domain.operations import Operation, find_operation_column, why_unknown
 from exporter.domain.packing import Packer
 from exporter.domain.reading import ReadingWatch
 from exporter.domain.reject import Reject, RejectReason, UnfitRow
@@ -47,7 +50,7 @@ class PlanLimits:
 
 @dataclass(frozen=True, slots=True)
 class PlanSummary:
-    """What became of the rows: `rows = rejected + duplicates + suppressed + contacts`, always.
+    """What became of the rows: `rows = rejected + duplicates + suppressed + unchanged + contacts`.
 
     The two tuples have one number per chunk, in order; `reasons` counts the rejects by reason.
     """
@@ -60,6 +63,8 @@ class PlanSummary:
     contacts_per_chunk: tuple[int, ...]
     reasons: dict[str, int]
     suppressed: int = 0
+    unchanged: int = 0
+    """Rows of a delta drop that ask to leave, which nothing is sent for, or that say how somebody was."""
     readings: tuple[Reading, ...] = ()
     """How the files were read, each different way once."""
 
@@ -68,6 +73,7 @@ def plan_drop(
     files: Sequence[SourceFile],
     mapping: ContactMapping,
     *,
+    content: Content = "snapshot",
     dialect: Dialect = UNDECLARED,
     limits: PlanLimits = PlanLimits(),
     on_chunk: Callable[[Chunk], None],
@@ -78,27 +84,45 @@ def plan_drop(
 ) -> PlanSummary:
     """Read, check and pack a drop as it streams by, each chunk handed on as soon as it is full.
 
+    The files are read in the order of their names. Of several rows for one address the first that can be
+    sent counts in a snapshot. In a `delta` the last one counts whose operation is known, and the drop is
+    read twice.
+
     `dialect` is what is declared of the files. `keep_going` is called every some thousand rows; what it
     raises ends the plan. The same bytes, mapping and limits give the same chunks and rejects, however the
     blocks are cut. With `first` the plan ends, and counts, at the row that gives the contact of that number
-    (from 1); what follows is not even read. Every row of a person whom `suppressed` holds is counted and
+    (from 1); what follows is not packed. Every row of a person whom `suppressed` holds is counted and
     left out.
 
     Raises StopRunError for a drop that can't be read whole; chunks handed on before that are void.
     """
     planner = _Planner(mapping, limits, on_chunk, on_reject, suppressed, first)
-    watch = ReadingWatch(limits.max_bytes, keep_going)
+
+    def tables() -> Iterator[tuple[int, Table]]:
+        watch = ReadingWatch(limits.max_bytes, keep_going)
+        for index, file in in_reading_order(files):
+            table = open_table(
+                file, dialect, mapping.columns(), watch, max_ratio=limits.max_ratio, max_rows=limits.max_rows
+            )
+            if table.header:
+                yield index, table
+
+    changes = Changes(mapping.operation) if content == "delta" else None
+    if changes is not None:
+        for index, table in tables():
+            planner.look_over(index, table, changes)
+        changes.looked_over()
+        planner.rows = 0
     open_headers = []
-    for index, file in enumerate(files):
-        table = open_table(
-            file, dialect, mapping.columns(), watch, max_ratio=limits.max_ratio, max_rows=limits.max_rows
-        )
-        if not table.header:
-            continue
+    for index, table in tables():
         if table.at_open_end:
-            open_headers.append(file.name)
-        planner.take(index, table)
-        planner.note(table.reading)
+            open_headers.append(table.name)
+        if changes is None:
+            planner.take(index, table)
+            planner.note(table.reading)
+        else:
+            planner.take_changes(index, table, changes)
+            planner.note(replace(table.reading, found=(*table.reading.found, changes.told(index))))
         if planner.enough:
             return planner.finish()
     if not planner.rows:
@@ -146,6 +170,9 @@ class _Planner:
     rows: int = 0
     duplicates: int = 0
     suppressed_count: int = 0
+    unchanged: int = 0
+    packed: int = 0
+    """Contacts until now, where only the first ones are asked for."""
     reasons: Counter[str] = field(default_factory=Counter)
     seen: set[bytes] = field(default_factory=set)
     """A digest of 16 bytes for each address, so that memory is bounded by their number, not their length."""
@@ -204,7 +231,7 @@ class _Planner:
                     continue
                 contact = to_json(build(row, address))
                 if len(contact) > max_contact_bytes:
-                    reject(number, row, RejectReason.CONTACT_TOO_LARGE, f"{len(contact):,} bytes as JSON")
+                    reject(number, row, *_too_large(len(contact)))
                     continue
                 remember(key)
                 pack(contact, source, number)
@@ -215,6 +242,77 @@ class _Planner:
         self.rows += number
         self.duplicates += duplicates
         self.suppressed_count += suppressed_count
+
+    def look_over(self, source: int, table: Table, changes: Changes) -> None:
+        """Find out which row of each address is the last one that says anything."""
+        column = None
+        for _, row, address in self._addressed(table, _pass_over):
+            if source not in changes.columns:
+                column = find_operation_column(table.name, table.header, row, changes.declared)
+                changes.columns[source] = column
+            operation = Operation.UPSERT if column is None else column.read(row[column.position])
+            if operation not in {None, Operation.NOTHING}:
+                changes.note(_key(address), self.rows)
+
+    def take_changes(self, source: int, table: Table, changes: Changes) -> None:
+        """Every row of `table` becomes a contact, a reject, a repeat, or changes nothing."""
+        email_at = table.header.index(self.mapping.email)
+        build = contact_builder(self.mapping, table.header)
+        pack = self.packer.add if self.first is None else self._pack_first
+        reject = partial(self._reject, table.name, email_at)
+        column, most = changes.columns.get(source), self.packer.max_contact_bytes
+        holds = self.suppressed.question
+        try:
+            for number, row, address in self._addressed(table, reject):
+                if holds is not None and holds(address):
+                    self.suppressed_count += 1
+                    continue
+                operation = Operation.UPSERT if column is None else column.read(row[column.position])
+                if column is not None and operation is None:
+                    why = why_unknown(column.name, row[column.position])
+                    reject(number, row, RejectReason.UNKNOWN_OPERATION, why)
+                elif operation is Operation.NOTHING:
+                    self.unchanged += 1
+                elif not changes.is_last(_key(address), self.rows):
+                    self.duplicates += 1
+                elif operation is Operation.LEAVE:
+                    self.unchanged += 1
+                elif (size := len(contact := orjson.dumps(build(row, address)))) > most:
+                    reject(number, row, *_too_large(size))
+                else:
+                    pack(contact, source, number)
+        except _EnoughError:
+            self.enough = True
+
+    def _addressed(
+        self, table: Table, reject: Callable[..., None]
+    ) -> Iterator[tuple[int, Sequence[str], str]]:
+        """The rows that have the right shape and an address that can be sent: (number, row, address).
+
+        `rows` has counted all of them, also those of the files before.
+        """
+        width, email_at = len(table.header), table.header.index(self.mapping.email)
+        number = 0
+        try:
+            for row in table.rows:
+                if not row:
+                    continue
+                number += 1
+                self.rows += 1
+                if self.rows > self.limits.max_rows:
+                    raise self._too_many_rows(table)
+                if len(row) != width or sum(map(len, row)) > self.limits.value_characters:
+                    misfit = self._misfit(table, number, row)
+                    if misfit:
+                        reject(number, row, *misfit)
+                        continue
+                address = row[email_at].strip()
+                if PLAIN_ADDRESS.fullmatch(address) or (
+                    address := _second_look(address, number, row, reject)
+                ):
+                    yield number, row, address
+        except csv.Error as error:
+            raise table.unreadable(error, number + 1) from error
 
     def _misfit(self, table: Table, number: int, row: Sequence[str]) -> tuple[RejectReason, str] | None:
         """What is wrong with the shape of a row that may be too short, too wide or too long, if anything.
@@ -237,7 +335,8 @@ class _Planner:
 
     def _pack_first(self, contact: bytes, source: int, row: int) -> None:
         self.packer.add(contact, source, row)
-        if len(self.seen) == self.first:
+        self.packed += 1
+        if self.packed == self.first:
             raise _EnoughError
 
     def finish(self) -> PlanSummary:
@@ -247,11 +346,12 @@ class _Planner:
             rows=self.rows,
             rejected=self.reasons.total(),
             duplicates=self.duplicates,
-            contacts=len(self.seen),
+            contacts=sum(self.packer.contacts_per_chunk),
             bodies_per_chunk=tuple(self.packer.bodies_per_chunk),
             contacts_per_chunk=tuple(self.packer.contacts_per_chunk),
             reasons=dict(self.reasons),
             suppressed=self.suppressed_count,
+            unchanged=self.unchanged,
             readings=tuple(self.readings.values()),
         )
 
@@ -270,6 +370,18 @@ class _Planner:
             f"{shown(table.name)} takes the drop over {self.limits.max_rows:,} rows, the most that a drop"
             " may have. Split the segment into several smaller ones.",
         )
+
+
+def _pass_over(*_: object) -> None:
+    """Takes rejects of the first reading, which the second one lists."""
+
+
+def _key(address: str) -> bytes:
+    return blake2b(address.lower().encode(), digest_size=16).digest()
+
+
+def _too_large(size: int) -> tuple[RejectReason, str]:
+    return RejectReason.CONTACT_TOO_LARGE, f"{size:,} bytes as JSON"
 
 
 def _second_look(address: str, number: int, row: Sequence[str], reject: Callable[..., None]) -> str:

@@ -24,6 +24,8 @@ class RejectReason(StrEnum):
     """A JSON object has a key twice, so that nobody can tell which value is meant."""
     INVALID_VALUE = "invalid_value"
     """A mapped value can't be written to its field."""
+    UNKNOWN_OPERATION = "unknown_operation"
+    """Nobody knows the word that should say whether the person was added, changed or removed."""
     REFUSED_BY_ACTIVECAMPAIGN = "refused_by_activecampaign"
     """ActiveCampaign refused the request because of this contact; the detail has its words."""
     FAILED_IN_ACTIVECAMPAIGN = "failed_in_activecampaign"

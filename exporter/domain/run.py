@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from exporter.domain.configuration import Connection, Export
+from exporter.domain.configuration import Connection, Content, Export
 from exporter.domain.dialect import UNDECLARED, Dialect
 from exporter.domain.drop import Source, drop_version
 from exporter.domain.pause import Pause, Pauses
@@ -178,6 +178,11 @@ class Run(_Document):
         return self.export.id if self.export else None
 
     @property
+    def content(self) -> Content:
+        """Whether its drop holds everybody in the segment, or changes."""
+        return self.export.content if self.export else "snapshot"
+
+    @property
     def short_id(self) -> str:
         """As much of the id as people need; commands take it."""
         return self.run_id[:SHORT_ID_DIGITS]
@@ -256,12 +261,14 @@ class PlanRecord(_Document):
     `bodies[chunk][body]` is a number of contacts.
     """
 
-    schema_number: int = 1
+    schema_number: int = 2
+    """2: it counts unchanged rows."""
     epoch: int
     rows: int
     rejected: int
     duplicates: int
     suppressed: int = 0
+    unchanged: int = 0
     reasons: dict[str, int]
     bodies: tuple[tuple[int, ...], ...]
 

@@ -202,6 +202,7 @@ def _counts(record: PlanRecord | None, progress: RunProgress) -> Counts:
         rejected=record.rejected,
         duplicates=record.duplicates,
         suppressed=record.suppressed + progress.erased,
+        unchanged=record.unchanged,
         delivered=progress.delivered,
         refused=progress.refused,
         undelivered=progress.contacts - progress.delivered - progress.refused - progress.erased,

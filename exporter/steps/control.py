@@ -16,7 +16,7 @@ from exporter.steps.messages import ChunkMessage, PlanMessage, Queue
 from exporter.steps.open_runs import open_runs_beside
 from exporter.steps.ports import Ports
 from exporter.steps.run_progress import read_progress
-from exporter.steps.stop import POISONED, stop_run
+from exporter.steps.stop import POISONED, out_of_order, stop_run
 
 
 async def cancel_run(run_id: str, by: str, ports: Ports) -> bool:
@@ -112,8 +112,8 @@ async def redrive_run(run_id: str, ports: Ports) -> Run:
     """Put a run that has ended on its way again: only what has no good answer is sent, with tries anew.
 
     The run goes by its own plan and export; of the connection the present key and limits hold.
-    Raises ConfigurationError where there is nothing to redrive, StopRunError("superseded") where a newer
-    run of the same export and segment has sent since: older values never follow newer ones.
+    Raises ConfigurationError where there is nothing to redrive, StopRunError ("superseded", "out_of_order")
+    where a newer run of the same export and segment has sent since: older values never follow newer ones.
     """
     run = await ports.runs.load(run_id)
     if run is None:
@@ -220,7 +220,7 @@ async def _check_nothing_in_the_way(run: Run, ports: Ports) -> None:
 
 
 async def _check_nothing_newer_was_sent(run: Run, ports: Ports) -> None:
-    """Raises StopRunError("superseded") where another run has sent what this one must not overwrite.
+    """Raises StopRunError where another run has sent what this one must not overwrite.
 
     Another run of the same files by the same export has sent the same values, so it is not in the way.
     """
@@ -230,6 +230,8 @@ async def _check_nothing_newer_was_sent(run: Run, ports: Ports) -> None:
         return
     other = await ports.runs.load(latest.run_id)
     if other is None or (other.sources, other.export) != (run.sources, run.export):
+        if "delta" in {mark.content, latest.content}:
+            raise out_of_order(latest)
         raise StopRunError(
             "superseded",
             f"run {latest.run_id[:SHORT_ID_DIGITS]} has sent newer values since, which this run's must not "

@@ -246,7 +246,7 @@ class _Delivery:
             if run is None or not await _may_send(run, self.ports):
                 await self._give_back(slots, claim)
                 return None
-            await give_way(self.run, self.export.id, self.ports)
+            await give_way(self.run, self.export.id, self.ports, begun=True)
             lot, suspects = await self._send(work, slots, claim)
         except StopRunError:  # before the first body
             await self._give_back(slots, claim)

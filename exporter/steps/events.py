@@ -89,7 +89,7 @@ FIELDS: Final[Mapping[Event, frozenset[str]]] = MappingProxyType(
             Event.RUN_ORDERED: (*_RUN, "drop"),
             Event.RUN_SKIPPED: ("run_id", "drop"),
             Event.PLAN_STARTED: (*_RUN, "epoch"),
-            Event.PLAN_COMPLETED: (*_RUN, "rows", "rejected", "contacts", "chunks"),
+            Event.PLAN_COMPLETED: (*_RUN, "rows", "rejected", "unchanged", "contacts", "chunks"),
             Event.CHUNK_DEFERRED: ("run_id", "chunk", "seconds", "why"),
             Event.CHUNK_STARTED: (*_RUN, "chunk", "epoch", "bodies"),
             Event.CHUNK_SENT: (*_RUN, "chunk", "epoch", "accepted", "contacts", "requests"),

@@ -21,7 +21,8 @@ from exporter.steps.messages import ChunkMessage, PlanMessage, Queue, ReceiptsMe
 from exporter.steps.ports import Claim, PlanWriter, Ports
 from exporter.steps.preflight import resolve_mapping
 from exporter.steps.seal import join_late_parts, seal
-from exporter.steps.stop import give_way, note_waiting, stop_run
+from exporter.steps.stop import note_waiting, stop_run
+from exporter.steps.turn import as_told, take_turn, wait_for_turn
 
 CLAIM_SECONDS = 75.0
 """Renewed all the time; a planner that died is replaced soon after."""
@@ -58,7 +59,7 @@ async def plan(message: PlanMessage, ports: Ports, *, gate: asyncio.Lock) -> Non
         async with hold:
             await _plan_claimed(run, hold, ports, gate)
     except StopRunError as error:
-        await stop_run(run.run_id, error, ports)
+        await stop_run(run.run_id, as_told(error, run), ports)
     except RetryLaterError as error:
         delay = RETRY_SECONDS * (0.5 + ports.randomness.random() / 2)
         await note_waiting(run.run_id, str(error), ports, retry_seconds=delay)
@@ -122,6 +123,7 @@ class _Hold:
 
 async def _plan_claimed(run: Run, hold: _Hold, ports: Ports, gate: asyncio.Lock) -> None:
     """Plan a run that nobody else plans."""
+    await wait_for_turn(run, ports)
     now = ports.clock.now()
     run = await ports.runs.update(
         run.run_id,
@@ -154,6 +156,7 @@ async def _plan_claimed(run: Run, hold: _Hold, ports: Ports, gate: asyncio.Lock)
         export_id=run.export_id,
         rows=record.rows,
         rejected=record.rejected,
+        unchanged=record.unchanged,
         contacts=record.contacts,
         chunks=len(record.bodies),
     )
@@ -164,7 +167,7 @@ async def _plan_claimed(run: Run, hold: _Hold, ports: Ports, gate: asyncio.Lock)
     if current is None or current.stopped is not None:  # it must not make an older one give way
         await _put_on_its_way(current or run, ports)
         return
-    took_over = await _supersede_older(run, export.id, ports)
+    took_over = await take_turn(run, export.id, ports)
     planned_at = ports.clock.now()
     run = await ports.runs.update(
         run.run_id,
@@ -183,24 +186,6 @@ async def _plan_claimed(run: Run, hold: _Hold, ports: Ports, gate: asyncio.Lock)
         ),
     )
     await _put_on_its_way(run, ports, delay_seconds=HAND_OVER_SECONDS if took_over else 0.0)
-
-
-async def _supersede_older(run: Run, export_id: str, ports: Ports) -> bool:
-    """Let an older run of the same export and segment give way; True if one was still going on.
-
-    Raises StopRunError("superseded") when it is this run that is older.
-    """
-    before = await give_way(run, export_id, ports)
-    if before is None or before.run_id == run.run_id:
-        return False
-    try:
-        return await stop_run(
-            before.run_id,
-            StopRunError("superseded", f"a newer drop of the segment took over, as run {run.run_id}"),
-            ports,
-        )
-    except StopRunError:  # the older run is not kept any more
-        return False
 
 
 async def _read_in_turn(
@@ -240,11 +225,13 @@ def _read(
     looks at a few contacts wants to know whether the rest will do.
     """
     files = [source_file(source, ports) for source in run.sources]
+    content = run.content
     tolerated_percentage = run.export.tolerated_reject_percentage if run.export else 0.0
     if run.first is not None:
         whole = plan_drop(
             files,
             mapping,
+            content=content,
             dialect=run.dialect,
             on_chunk=_forget,
             on_reject=_forget,
@@ -261,6 +248,7 @@ def _read(
     summary = plan_drop(
         files,
         mapping,
+        content=content,
         dialect=run.dialect,
         on_chunk=store,
         on_reject=writer.reject,
@@ -274,6 +262,7 @@ def _read(
         rejected=summary.rejected,
         duplicates=summary.duplicates,
         suppressed=summary.suppressed,
+        unchanged=summary.unchanged,
         reasons=summary.reasons,
         bodies=tuple(bodies),
     )

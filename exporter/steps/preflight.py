@@ -83,6 +83,7 @@ async def resolve_mapping(
         tags=tuple(tag for tag in export.tags if isinstance(tag, str)),
         tag_columns=tuple(tag.column for tag in export.tags if not isinstance(tag, str)),
         clear_empty=export.empty == "clear",
+        operation=export.mapping.operation,
     )
 
 

@@ -73,6 +73,7 @@ async def preview(
     summary = plan_drop(
         files,
         mapping,
+        content=export.content,
         on_chunk=beginning.take,
         on_reject=beginning.reject,
         suppressed=await ports.suppression.load(connection.id),
@@ -84,6 +85,7 @@ async def preview(
             rejected=summary.rejected,
             duplicates=summary.duplicates,
             suppressed=summary.suppressed,
+            unchanged=summary.unchanged,
             undelivered=summary.contacts,
         ),
         reasons=summary.reasons,

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from exporter.domain.run import Run, RunError, RunState
+from exporter.domain.run import SHORT_ID_DIGITS, Run, RunError, RunState
 from exporter.domain.watermark import Watermark
 from exporter.errors import StopRunError
 from exporter.steps.events import Event
@@ -43,16 +43,32 @@ async def stop_run(run_id: str, error: StopRunError, ports: Ports) -> bool:
     return was_going_on
 
 
-async def give_way(run: Run, export_id: str, ports: Ports) -> Watermark | None:
+async def give_way(run: Run, export_id: str, ports: Ports, *, begun: bool = False) -> Watermark | None:
     """Claim to be the newest run of its export and segment; returns whose mark stood there before.
 
-    Raises StopRunError("superseded") when a newer drop has been planned.
+    Raises StopRunError("superseded") when a newer drop has been planned, or "out_of_order" where one of the
+    two drops holds changes, so that the newer one does not stand for the older. Then a run that has `begun`
+    may go on, since the newer one waits for it; nobody waits for one that was redriven.
     """
     mark = Watermark.of(run)
     before = await ports.watermarks.advance(export_id, run.segment, mark)
-    if before is not None and before.newer_than(mark):
-        raise StopRunError("superseded", f"a newer drop of the segment took over, as run {before.run_id}")
-    return before
+    if before is None or not before.newer_than(mark):
+        return before
+    if "delta" in {mark.content, before.content}:
+        if begun and run.redriven_at is None:
+            return before
+        raise out_of_order(before)
+    raise StopRunError("superseded", f"a newer drop of the segment took over, as run {before.run_id}")
+
+
+def out_of_order(newer: Watermark) -> StopRunError:
+    """Why a run may send nothing more: changes were sent since that its values must not follow."""
+    return StopRunError(
+        "out_of_order",
+        f"a later drop of the segment has been sent, as run {newer.run_id[:SHORT_ID_DIGITS]}, and older"
+        " values must not follow newer ones. What this run did not send is in its rejects. Have the source"
+        " write those people anew, or, if what the file says of them holds, drop it again under a new name",
+    )
 
 
 async def note_waiting(

@@ -23,7 +23,7 @@ def test_a_report_shows_counts_that_add_up_reasons_and_what_next() -> None:
         "  vip/customers.csv",
         "",
         "  delivered     990  99.0 %  written to ActiveCampaign",
-        "  duplicates      1   0.1 %  the address came before in the drop",
+        "  duplicates      1   0.1 %  another row of the drop has the address",
         "  rejected        9   0.9 %  not sent: something is wrong with the row",
         "  rows        1,000",
         "",

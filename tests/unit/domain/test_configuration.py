@@ -269,7 +269,6 @@ def test_each_problem_says_where_and_what(before: str, after: str, message: str)
         ("      email:", "      profile_id: CustomerId"),
         ("      email:", "      consent: EmailOptIn"),
         ("    empty:", "    trigger: drop"),
-        ("    empty:", "    content: snapshot"),
         ("    empty:", "    on_leave: keep"),
         ("    empty:", "    brakes: {shrink_percentage: 30}"),
     ],
