@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from exporter.adapters.schema import from_bytes, to_bytes
 from exporter.domain.pause import Pauses
-from exporter.domain.run import Run
+from exporter.domain.run import PlanRecord, Run
 from exporter.domain.watermark import Watermark
 from exporter.errors import NewerVersionError
 from tests.builders import a_run
@@ -50,3 +50,18 @@ def test_a_run_names_a_trace_or_none() -> None:
 
     with pytest.raises(ValidationError):
         from_bytes(Run, orjson.dumps({**content, "trace": "ann@example.org"}))
+
+
+def test_a_plan_of_a_version_that_counted_nothing_unchanged_is_read() -> None:
+    record = PlanRecord(epoch=1, rows=2, rejected=0, duplicates=0, reasons={}, bodies=((2,),))
+    content = orjson.loads(to_bytes(record))
+    before = {key: value for key, value in content.items() if key != "unchanged"}
+
+    assert from_bytes(PlanRecord, orjson.dumps({**before, "schema_number": 1})).unchanged == 0
+
+
+def test_a_watermark_of_a_version_that_knew_no_deltas_is_a_snapshots() -> None:
+    content = orjson.loads(to_bytes(Watermark.of(a_run())))
+    before = {key: value for key, value in content.items() if key != "content"}
+
+    assert from_bytes(Watermark, orjson.dumps({**before, "schema_number": 1})).content == "snapshot"

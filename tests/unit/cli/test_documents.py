@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +6,7 @@ import pytest
 
 from exporter.cli import connections
 from exporter.cli.running import ExitCode
-from exporter.domain.configuration import Connection, Export
+from exporter.domain.configuration import Connection, Export, Mapping
 from exporter.errors import StopRunError
 from exporter.steps.preflight import AccountCheck
 from tests.unit.cli.world import World, a_connection, an_export
@@ -109,6 +110,16 @@ def test_documents_are_listed_and_shown(world: World) -> None:
     assert "VIP customers" in world.out
     world.command("export", "show", "vip")
     assert "field City" in world.out
+    assert "everybody in the segment" in world.out
+
+
+def test_an_export_of_changes_is_shown_as_one(world: World) -> None:
+    world.configure(exports=[an_export(content="delta", mapping=Mapping(email="Email", operation="What"))])
+
+    world.command("export", "show", "vip")
+
+    assert "changes (delta)" in world.out
+    assert re.search(r"operation +column What", world.out)
 
 
 def test_an_unknown_id_is_told_with_those_that_exist(world: World) -> None:

@@ -55,8 +55,12 @@ def plan(
     mapping: ContactMapping = MAPPING,
     dialect: Dialect = UNDECLARED,
     limits: PlanLimits = LIMITS,
+    **options: Any,
 ) -> Plan:
-    """The plan of sources named `0.csv`, `1.csv` and so on, each as bytes or as blocks."""
+    """The plan of sources named `0.csv`, `1.csv` and so on, each as bytes or as blocks.
+
+    `options` are further ones of `plan_drop`.
+    """
     chunks: list[Chunk] = []
     rejects: list[Reject] = []
     summary = plan_drop(
@@ -69,6 +73,7 @@ def plan(
         limits=limits,
         on_chunk=chunks.append,
         on_reject=rejects.append,
+        **options,
     )
     return Plan(tuple(chunks), tuple(rejects), summary)
 

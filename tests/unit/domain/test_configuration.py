@@ -278,6 +278,32 @@ def test_keys_of_later_work_are_not_yet_supported(place: str, key: str) -> None:
     assert line.endswith(f"{key.strip().partition(':')[0]}: is not yet supported: leave it out")
 
 
+def test_an_export_of_changes_may_name_the_operation_column() -> None:
+    text = changed("    empty:", "    content: delta\n    empty:")
+    named = text.replace("      email: Email\n", "      email: Email\n      operation: What\n")
+
+    assert load(text).exports[0].content == "delta"
+    assert load(named).exports[0].mapping.operation == "What"
+    assert load(FILE).exports[0].content == "snapshot"
+
+
+def test_a_snapshot_has_no_operation_column() -> None:
+    (line,) = problems(changed("      email: Email\n", "      email: Email\n      operation: What\n"))
+
+    assert line.endswith(
+        "mapping.operation: is read in drops of changes only: add `content: delta`, or leave it out"
+    )
+    with pytest.raises(ValidationError):
+        Export.model_validate({**EXPORT.model_dump(), "mapping": {"email": "Email", "operation": "What"}})
+
+
+@pytest.mark.parametrize("word", ["whole", "Delta", "[delta]"])
+def test_content_is_one_of_two_words(word: str) -> None:
+    (line,) = problems(changed("    empty:", f"    content: {word}\n    empty:"))
+
+    assert line.endswith("content: should be 'snapshot' or 'delta'")
+
+
 def test_a_stored_connection_may_be_used_without_being_in_the_file() -> None:
     exports_only = FILE[FILE.index("exports:") :]
     assert load(exports_only, known=("acme",)).exports == (EXPORT,)
