@@ -1,0 +1,1 @@
+"""Files for tests: drops of known producers, and damaged files."""
