@@ -1,5 +1,6 @@
 """The sample of each producer is one whole drop of the files that count, and read as its dialect says."""
 
+import io
 import json
 from collections.abc import Iterable
 from datetime import timedelta
@@ -10,8 +11,11 @@ from exporter.domain.commits import is_commit
 from exporter.domain.drop import Source
 from exporter.domain.layout import Drop, Landing, drops_of
 from exporter.domain.manifest import is_manifest, needed_files, read_manifest
+from exporter.domain.reading import ReadingWatch
 from exporter.domain.recipe import Recipe
 from exporter.domain.recipes import BUILT_IN
+from exporter.domain.source_file import SourceFile
+from exporter.domain.table import open_table
 from tests.builders import NOON, a_source
 from tests.samples.producers import make, samples
 
@@ -97,3 +101,29 @@ def test_samples_are_as_their_script_writes_them(make_sample: make.Maker) -> Non
     for blob, content in sample.files.items():
         # Parquet names its writer's version.
         assert files[blob] == content or blob.endswith(".parquet")
+
+
+@pytest.mark.parametrize("name", samples.NAMES)
+def test_the_rows_of_a_sample_are_its_people(name: str) -> None:
+    sample = samples.sample(name)
+    files = sample.files()
+    own = [Recipe.model_validate_json(json.dumps(recipe)) for recipe in sample.expected["own_recipes"]]
+    drops = [drop for drop in drops_in(files, own) if drop.segment == sample.expected["segment"]]
+    (drop,) = [drop for drop in drops if drop.complete]
+    mapping = sample.expected["mapping"]
+    (city,) = mapping["fields"]
+    required = [mapping["email"], mapping["first_name"], mapping["last_name"], city]
+
+    read = []
+    for file in drop.files:
+        watch = ReadingWatch(max_bytes=1_000_000)
+        table = open_table(a_file(file.blob, files[file.blob]), drop.dialect, required, watch, max_ratio=200)
+        places = [table.header.index(column) for column in required]
+        read += [[row[place] for place in places] for row in table.rows if row]
+
+    assert sorted(read) == sorted([*person.values()] for person in sample.expected["contacts"])
+
+
+def a_file(name: str, content: bytes) -> SourceFile:
+    """A file of bytes that are there."""
+    return SourceFile(name, blocks=lambda: [content], open=lambda: io.BytesIO(content))
