@@ -9,6 +9,7 @@ from exporter.domain.configuration import Content
 from exporter.domain.drop import Source
 from exporter.domain.pause import Pause
 from exporter.domain.run import Counts, Run, RunReport, RunState
+from exporter.domain.watermark import Watermark
 from exporter.errors import StopRunError
 from exporter.steps.aggregate import present_report
 from exporter.steps.control import cancel_run, pause_run, redrive_run, resume_run
@@ -106,6 +107,19 @@ async def test_a_waiting_run_says_for_which_one() -> None:
     assert (waiting.state, waiting.plan_epoch) == (RunState.QUEUED, None)
     assert f"run {run_of(world, 'monday').short_id}, whose drop" in (report.waiting_for or "")
     await world.until_quiet()
+    check_order(world, account, DAYS[:2])
+
+
+async def test_a_run_that_has_begun_goes_on_when_a_later_one_puts_its_mark_at_the_same_moment() -> None:
+    world, account = await a_world()
+    await land(world, "monday", changes(addresses(300, "monday")))
+    await until_begun(world, account)
+    await land(world, "tuesday", changes(addresses(10, "tuesday")))
+    mark = Watermark.of(run_of(world, "tuesday"))
+    await ports(world).watermarks.advance("vip", "vip", mark)
+
+    await world.until_quiet()
+
     check_order(world, account, DAYS[:2])
 
 
