@@ -68,7 +68,7 @@ class CsvTable:
         self._names_columns = self._first_line_names_columns(pieces)
         self._read = CsvRows(name, pieces.take(), self._signs, dialect.escape)
         rows = iter(self._read)
-        self.header = self._read_header(rows) if self._names_columns else dialect.columns
+        self.header = self._read_header(rows) if self._names_columns else self._declared_names()
         """The column names, trimmed; empty for a source of no bytes or empty lines alone."""
         self._read.width = len(self.header)
         self.rows = rows if dialect.null is None else _without(dialect.null, rows)
@@ -193,15 +193,19 @@ class CsvTable:
             if self._lines.look_like_json:
                 raise self._json() from error
             raise self.unreadable(error, 0) from error
-        declared = self._dialect.columns
-        if cells and declared and len(cells) != len(declared):
+        columns = self._dialect.columns
+        if cells and columns and len(cells) != len(columns):
             raise StopRunError(
                 "ambiguous_header",
-                f"{shown(self.name)} has {len(cells)} columns in its header, and {len(declared)} are"
-                " declared. Declare the `columns` as they are, or the right `delimiter`, in the recipe's"
-                " dialect.",
+                f"{shown(self.name)} has {len(cells)} columns in its header, and {len(columns)} are declared."
+                " Declare the `columns` as they are, or the right `delimiter`, in the recipe's dialect.",
             )
+        if cells and columns and self._dialect.header is None:
+            return self._declared_names()
         return tuple(cell.strip() for cell in cells)
+
+    def _declared_names(self) -> tuple[str, ...]:
+        return tuple(column.strip() for column in self._dialect.columns)
 
     def _missing(self, missing: Sequence[str]) -> StopRunError:
         if self._lines.look_like_json:

@@ -2,12 +2,13 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
 from exporter.domain.csv_rows import CsvRows
-from exporter.domain.dialect import Dialect
+from exporter.domain.dialect import Dialect, Escape
 from exporter.domain.escapes import Signs
 from exporter.domain.wording import shown
 from exporter.errors import StopRunError
@@ -88,15 +89,16 @@ def first_rows(
 ) -> list[list[str]]:
     """The first rows of a source as they are if they are so delimited; fewer where they can't be read so."""
     signs = Signs(delimiter, dialect.quote or '"')
+    ways: tuple[Escape, ...] = (dialect.escape,) if dialect.escape else ("double", "backslash")
+    # What escapes is found out later. Until then the way that can be read further will do.
+    return max((_first_rows(name, pieces, signs, way, count) for way in ways), key=len)
+
+
+def _first_rows(name: str, pieces: Lookahead, signs: Signs, escape: Escape, count: int) -> list[list[str]]:
     rows: list[list[str]] = []
-    try:
-        read = CsvRows(name, pieces.look(), signs, dialect.escape)
-        rows.extend(islice(read, count))
-    except csv.Error:
-        pass  # A reading that fails here shows by the rows that it lacks.
-    except StopRunError as error:
-        if error.code != "ambiguous_dialect":
-            raise
+    # A reading that fails here shows by the rows that it lacks.
+    with suppress(csv.Error):
+        rows.extend(islice(CsvRows(name, pieces.look(), signs, escape), count))
     return rows
 
 

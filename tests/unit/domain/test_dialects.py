@@ -2,22 +2,23 @@
 
 import gzip
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Final, get_args
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.domain import csv_rows
+from exporter.domain.contact import ContactMapping
 from exporter.domain.decoding import CODECS
 from exporter.domain.dialect import Dialect, Encoding, Escape, Quote, Reading
 from exporter.domain.reading import ReadingWatch
 from exporter.domain.source_file import SourceFile
 from exporter.domain.table import open_table
 from exporter.errors import StopRunError
-from tests.unit.domain.plans import cut
+from tests.unit.domain.plans import cut, plan
 
 AWKWARD: Final = st.text(st.sampled_from('a1"\'\\,;\t|^\r\n \u2028\x85é\\"'), max_size=6)
 PIECES: Final = st.lists(
@@ -120,7 +121,6 @@ def test_what_was_written_in_a_declared_dialect_is_read_back_in_any_cut(
     if file.dialect.null and file.dialect.quote != "none":
         rows[-1][1] = file.dialect.null
     header = ["c0", "c1", "c2"]
-    assume(file.dialect.delimiter != "_")
     content = file.data(header, rows)
 
     got, reading = read(cut(content, [min(end, len(content)) for end in ends]), file.dialect, ("c1",))
@@ -167,13 +167,13 @@ TABLES: Final = st.integers(1, 3).flatmap(
 def test_what_is_found_out_is_as_it_was_written_or_is_refused(
     file: Written, rows: list[list[str]], ends: list[int], look: int
 ) -> None:
-    assume(all(c < "\ud800" or c > "\udfff" for row in rows for cell in row for c in cell))
     header = [f"c{number}" for number in range(len(rows[0]))]
     content = file.data(header, rows)
     blocks = cut(content, [min(end, len(content)) for end in ends])
     answers = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_rows, "LOOK_CHARACTERS", look)
+        patch.setattr(csv_rows, "MAX_OPEN_CHARACTERS", look)
         for data in ([content], blocks, cut(content, range(1, len(content)))):
             try:
                 got, reading = read(data, Dialect(), tuple(header))
@@ -185,3 +185,89 @@ def test_what_is_found_out_is_as_it_was_written_or_is_refused(
             answers.append(repr(reading))
 
     assert len(set(answers)) == 1
+
+
+@given(DETECTABLE, TABLES)
+def test_a_delimiter_is_found_by_the_number_of_declared_columns(file: Written, rows: list[list[str]]) -> None:
+    file = replace(file, dialect=file.dialect.model_copy(update={"header": False}))
+    columns = tuple(f"c{number}" for number in range(len(rows[0])))
+    declared = Dialect(header=False, columns=columns, escape=file.dialect.escape)
+    try:
+        got, _ = read([file.data([], rows)], declared, columns)
+    except StopRunError as error:
+        assert error.code == "ambiguous_dialect"  # noqa: PT017
+    else:
+        assert got == rows
+
+
+HEADERLESS: Final = Dialect(columns=("Email", "First Name"))
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("EMAIL, first name \na@b.co,A\n", [["a@b.co", "A"]]),
+        ("a@b.co,A\nEmail,B\n", [["a@b.co", "A"], ["Email", "B"]]),
+        ("", []),
+        ("Email,First Name\n", []),
+        ("a@b.co;A", [["a@b.co", "A"]]),
+    ],
+)
+def test_a_first_line_with_the_declared_names_is_a_header(text: str, rows: list[list[str]]) -> None:
+    assert read([text.encode()], HEADERLESS, ("Email",))[0] == rows
+
+
+@pytest.mark.parametrize(
+    ("dialect", "text", "code", "words"),
+    [
+        (HEADERLESS, "Email,Name\n", "ambiguous_header", "names 'Email' in its first line"),
+        (HEADERLESS, "First Name,Email\n", "ambiguous_header", "names 'Email', 'First Name' in its first"),
+        (HEADERLESS, "a,b,c\n", "missing_column", "3 delimited by commas, 1 delimited by semicolons"),
+        (HEADERLESS, "a,b;c\n", "ambiguous_dialect", "by commas, or by semicolons"),
+        (Dialect(header=False), "a,b\n", "ambiguous_header", "Declare the names of its `columns`"),
+        (
+            HEADERLESS.model_copy(update={"header": True}),
+            "Email,b,c\n",
+            "ambiguous_header",
+            "3 columns in its header, and 2",
+        ),
+        (Dialect(delimiter=","), "Email;b\n", "missing_column", "by semicolons: declare that as the `delim"),
+        (
+            Dialect(delimiter=";", quote="'", header=True),
+            "Email;b\n'a'b;c\n",
+            "bad_quoting",
+            "closing single quote there must be a semicolon .* Double the quotes",
+        ),
+        (Dialect(escape="backslash"), 'Email\n"a"b\n', "bad_quoting", "Write a backslash before the quotes"),
+        (Dialect(quote="none", escape="backslash"), "Email\na\\\n", "cut_off", "after a backslash"),
+        (Dialect(encoding="windows-1252"), "Email\n\x81", "bad_encoding", "Windows-1252: byte 6, line 2"),
+        (Dialect(encoding="latin-1"), "Email\nx\x93", "bad_encoding", "Latin-1: byte 7, line 2"),
+    ],
+)
+def test_what_does_not_go_with_its_dialect_is_refused(
+    dialect: Dialect, text: str, code: str, words: str
+) -> None:
+    with pytest.raises(StopRunError, match=words) as caught:
+        plan(text.encode("latin-1"), mapping=ContactMapping(email="Email", list_id="5"), dialect=dialect)
+
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter"),
+    [("a;b\n1,5;2\n3,5;4\n", ";"), ("a\nb\n", ","), ("a,b\n1,2\n", ","), ("a|b\n1|2\n", "|"), ("", ",")],
+)
+def test_where_nothing_is_mapped_equal_numbers_of_cells_show_the_delimiter(text: str, delimiter: str) -> None:
+    assert read([text.encode()], Dialect(), ())[1].dialect.delimiter == delimiter
+
+
+def test_what_escapes_may_show_late_and_is_then_told_with_its_line() -> None:
+    head = "Email,Name\n" + 'a@b.co,"A\nB"\n' * 100_000
+    tail = '"b@b.co","C:\\"\n"c@b.co","C"\n'
+
+    rows, reading = read([(head + tail).encode()], Dialect(), ("Email",))
+
+    assert rows[-2:] == [["b@b.co", "C:\\"], ["c@b.co", "C"]]
+    assert reading.found == (
+        "escape double found: line 200002 and what follows can only be read with doubled quotes",
+    )
