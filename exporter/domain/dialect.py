@@ -19,7 +19,7 @@ class Dialect(BaseModel):
     format: Format | None = None
     encoding: Encoding | None = None
     """Of a text without a byte order mark; a mark always wins. None: UTF-8."""
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    delimiter: Annotated[str, Field(pattern=r"""^[^\w\s"'\\\x00]$|^[\t_]$""")] | None = None
     quote: Quote | None = None
     """What values with delimiters in them stand in. None: double quotes."""
     escape: Escape | None = None
