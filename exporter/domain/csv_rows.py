@@ -44,6 +44,7 @@ class CsvRows:
         self._between_rows = True
         self._open: list[str] = []
         """While `escape` is unknown: the pieces since the last one that ended between two rows."""
+        self._open_length = 0
         self._lines_before_open = 0
         self._probes = 0
 
@@ -85,15 +86,18 @@ class CsvRows:
         """Keep what has been read since a border between rows, so that it can be read again differently."""
         if self._between_rows:
             self._open.clear()
+            self._open_length = 0
             self._lines_before_open = self.line_num
             return
         self._open.append(piece)
-        if sum(map(len, self._open)) > MAX_OPEN_CHARACTERS:
+        self._open_length += len(piece)
+        if self._open_length > MAX_OPEN_CHARACTERS:
             text = "".join(self._open)
             ends = whole_rows(parsed(self._signs, text, "double", is_end=False), text.count("\n")).ends
             whole_lines = ends[-1] if ends else 0
             self._lines_before_open += whole_lines
             self._open = [text[after_line(text, whole_lines) :]]
+            self._open_length = len(self._open[0])
 
     def _find_escape(self, piece: str) -> None:
         """Set `escape` if a row of `piece` depends on it.
