@@ -25,7 +25,28 @@ _KEY_END: Final = re.compile(r'"[ \t\r]*:')
 _NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 """The escaped NUL; behind another backslash it is a text about one."""
 
+_OBJECT: Final = re.compile(r'\{\s*["}]')
+_ARRAY: Final = re.compile(r"\[\s*[{\[\]]")
+
 Record = dict[str, Any]
+
+
+def is_json_lines(beginning: str) -> bool:
+    """Whether a text that begins so, blanks left out, is JSON Lines: `{` alone may begin a CSV header."""
+    return _OBJECT.match(beginning) is not None
+
+
+def is_json_array(beginning: str) -> bool:
+    """Whether a text that begins so is a JSON array: `[Email],[Name]` is a CSV header."""
+    return _ARRAY.match(beginning) is not None
+
+
+def begins_with_object(beginning: str) -> bool:
+    """Whether the first line is a whole JSON object, so that it can be no row of CSV."""
+    try:
+        return isinstance(orjson.loads(beginning.partition("\n")[0]), dict)
+    except orjson.JSONDecodeError:
+        return False
 
 
 class JsonLinesTable:
@@ -39,9 +60,8 @@ class JsonLinesTable:
     def __init__(self, name: str, texts: Iterable[str], reading: Reading, required: Sequence[str]) -> None:
         self.name = name
         self.reading = reading
-        self._lines = Lines(name, texts)
         self._line_number = 0
-        lines = enumerate(self._lines, 1)
+        lines = enumerate(Lines(name, texts), 1)
         first = next(((number, line) for number, line in lines if line.strip(JSON_SPACE)), None)
         self.header: tuple[str, ...] = ()
         """The columns that are read; empty for a source without an object."""
@@ -52,8 +72,6 @@ class JsonLinesTable:
 
     def unreadable(self, error: Exception, row: int) -> StopRunError:
         """What to tell a person about `error`, met while reading data row `row`."""
-        if self._lines.open_ended:
-            return self.cut_off(row, 0)
         where = f"line {self._line_number}"
         if isinstance(error, orjson.JSONDecodeError):
             where, why = f"{where}, column {error.colno}", error.msg
@@ -77,7 +95,7 @@ class JsonLinesTable:
         try:
             return tuple(self._object(orjson.loads(line), 1))
         except orjson.JSONDecodeError as error:
-            raise self.unreadable(error, 1) from None
+            raise self._broken(error, line, 1) from None
 
     def _rows(self, lines: Iterable[tuple[int, str]]) -> Iterator[list[str]]:
         loads, joined = orjson.loads, "".join
@@ -91,8 +109,7 @@ class JsonLinesTable:
                 if not line.strip(JSON_SPACE):
                     row -= 1
                     continue
-                # Without its cause, which holds the line.
-                raise self.unreadable(error, row) from None
+                raise self._broken(error, line, row) from None
             values: list[Any] = list(map(self._object(record, row).get, self.header))
             if missing:
                 missing.difference_update(record)
@@ -146,6 +163,10 @@ class JsonLinesTable:
             f"{shown(self.name)} lacks what the mapping reads: {shown_list(missing)}. The keys of its objects"
             f" are {shown_list(keys, MAX_NAMED_KEYS)}. Change the mapping or the file.",
         )
+
+    def _broken(self, error: orjson.JSONDecodeError, line: str, row: int) -> StopRunError:
+        """To be raised without its cause, which holds the line."""
+        return self.unreadable(error, row) if line.endswith("\n") else self.cut_off(row, 0)
 
     def _object(self, found: Any, row: int) -> Record:
         if type(found) is dict:

@@ -1,26 +1,20 @@
 """A table: one source's header and rows, whatever the format of the file."""
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
-import orjson
-
 from exporter.domain.csv_table import open_csv
-from exporter.domain.decoding import decoded_texts
+from exporter.domain.decoding import beginning, decoded_texts
 from exporter.domain.dialect import Dialect, Format, Reading
-from exporter.domain.json_lines import JsonLinesTable
+from exporter.domain.json_lines import JsonLinesTable, begins_with_object, is_json_array, is_json_lines
 from exporter.domain.parquet import ENCRYPTED_MAGIC, PARQUET_MAGIC, ParquetTable
 from exporter.domain.reading import GZIP_MAGIC, ReadingWatch, plain_pieces, with_head
 from exporter.domain.source_file import SourceFile
 from exporter.domain.wording import shown
 from exporter.errors import StopRunError
 
-LOOK_CHARACTERS: Final = 64 * 1024
-"""So much of a text is looked at to tell its format."""
-_JSON_OBJECT: Final = re.compile(r'\{\s*["}]')
-_JSON_ARRAY: Final = re.compile(r"\[\s*[{\[\]]")
+LOOK_BYTES: Final = 4096
+"""So much is looked at to tell the format."""
 
 
 class Table(Protocol):
@@ -78,17 +72,16 @@ def open_table(
         reading = _found(file.name, dialect, "parquet", "by its first bytes")
         return ParquetTable(file, reading, required, watch, max_rows=max_rows)
     pieces = plain_pieces(file.name, blocks, watch, max_ratio=max_ratio)
-    head, pieces = with_head(pieces, len(PARQUET_MAGIC))
+    head, pieces = with_head(pieces, LOOK_BYTES)
     if head.startswith((PARQUET_MAGIC, ENCRYPTED_MAGIC)):
         raise StopRunError(
             "unsupported_format",
             f"{shown(file.name)} is Parquet within gzip. Drop it without: Parquet is compressed in itself.",
         )
-    decoded = decoded_texts(file.name, pieces, dialect.encoding)
-    beginning, texts = _with_beginning(decoded)
-    dialect = dialect.model_copy(update={"encoding": decoded.encoding})
-    found = (decoded.found,) if decoded.found else ()
-    if _is_json_lines(file.name, dialect, beginning):
+    texts = decoded_texts(file.name, pieces, dialect.encoding)
+    dialect = dialect.model_copy(update={"encoding": texts.encoding})
+    found = (texts.found,) if texts.found else ()
+    if _is_json_lines(file.name, dialect, beginning(head)):
         reading = _found(file.name, dialect, "jsonl", "by its first character, {", found)
         return JsonLinesTable(file.name, texts, reading, required)
     return open_csv(file.name, texts, dialect, required, found)
@@ -123,44 +116,23 @@ def _is_parquet(name: str, dialect: Dialect, head: bytes) -> bool:
     return False
 
 
-def _is_json_lines(name: str, dialect: Dialect, beginning: str) -> bool:
+def _is_json_lines(name: str, dialect: Dialect, text: str) -> bool:
     """Whether a text that begins so is JSON Lines. Raises StopRunError where the declared format differs."""
     if dialect.format == "parquet":
         raise _contradiction(name, dialect, "something else, within gzip")
-    if _JSON_ARRAY.match(beginning) and dialect.format != "csv":
+    if is_json_array(text) and dialect.format != "csv":
         raise StopRunError(
             "unsupported_format", f"{shown(name)} is a JSON array. Write one object a line (JSON Lines)."
         )
-    looks_so = bool(_JSON_OBJECT.match(beginning))
     if dialect.format == "jsonl":
-        if beginning and not beginning.startswith("{"):
+        if text and not text.startswith("{"):
             raise _contradiction(name, dialect, "something else: its first character is no {")
         return True
-    if looks_so and dialect.format == "csv" and _is_object(beginning):
-        raise _contradiction(name, dialect, "JSON Lines")
-    return looks_so and dialect.format is None
-
-
-def _is_object(beginning: str) -> bool:
-    """Whether the first line is a JSON object and nothing else."""
-    try:
-        return isinstance(orjson.loads(beginning.partition("\n")[0]), dict)
-    except orjson.JSONDecodeError:
+    if dialect.format == "csv":
+        if begins_with_object(text):
+            raise _contradiction(name, dialect, "JSON Lines")
         return False
-
-
-def _with_beginning(texts: Iterable[str]) -> tuple[str, Iterator[str]]:
-    """Where the text begins, blank lines left out, as far as a look needs it; and all of the text."""
-    rest = iter(texts)
-    taken: list[str] = []
-    length = 0
-    for text in rest:
-        taken.append(text)
-        length += len(text)
-        beginning = "".join(taken).lstrip()
-        if length >= LOOK_CHARACTERS or "\n" in beginning:
-            break
-    return "".join(taken).lstrip(), chain(taken, rest)
+    return is_json_lines(text)
 
 
 def _found(name: str, dialect: Dialect, found: Format, by: str, before: tuple[str, ...] = ()) -> Reading:
