@@ -7,11 +7,11 @@ gives the same number, decimals with all their places, `true` and `false`, dates
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from math import isnan
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final
 
 from exporter.domain.dialect import Reading
 from exporter.domain.reading import ReadingWatch
@@ -198,15 +198,15 @@ class _Footer:
     start: int
     """The byte at which it begins: all data lie before it."""
 
-    def chunks(self, number: int, columns: Sequence[str]) -> "Iterator[pq.ColumnChunkMetaData]":
-        """What the directory says of these columns' data in a row group."""
+    def chunks(self, number: int, columns: Sequence[str] | None) -> "Iterator[pq.ColumnChunkMetaData]":
+        """What the directory says of these columns' data, or of all columns', in a row group."""
         group = self.metadata.row_group(number)
-        wanted = set(columns)
+        wanted = None if columns is None else set(columns)
         for at in range(group.num_columns):
-            if self.metadata.schema.column(at).path in wanted:
+            if wanted is None or self.metadata.schema.column(at).path in wanted:
                 yield group.column(at)
 
-    def judge_sizes(self, name: str, columns: Sequence[str]) -> None:
+    def judge_sizes(self, name: str, columns: Sequence[str] | None) -> None:
         """Refuse what can't be true and what is too large. Raises StopRunError."""
         rows = 0
         for number in range(self.metadata.num_row_groups):
@@ -223,7 +223,7 @@ class _Footer:
             if size > MAX_GROUP_BYTES:
                 raise StopRunError(
                     "too_large",
-                    f"{shown(name)} has {size:,} bytes (uncompressed) of mapped columns in its row group"
+                    f"{shown(name)} has {size:,} bytes (uncompressed) of columns to read in its row group"
                     f" {number + 1}; {MAX_GROUP_BYTES:,} may be. Write it with smaller row groups.",
                 )
             if group_rows < 0:
@@ -406,3 +406,78 @@ def _moment(value: int, unit: str, zone: str | None) -> Text:
         return None
     places = f"{rest:0{digits}}".rstrip("0") if rest else ""
     return f"{text}{'.' if places else ''}{places}{'Z' if zone else ''}"
+
+
+class ParquetCopy:
+    """A file that is read whole, to be written again without some rows; numbers of rows count from 1."""
+
+    def __init__(self, name: str, handle: BinaryIO) -> None:
+        self._name = name
+        self._handle = handle
+        self._footer = _read_footer(name, handle)
+        self._footer.judge_sizes(name, None)
+
+    def rows(self) -> Iterator[tuple[int, list[object]]]:
+        """Each row's number, and its values of all types that can hold texts."""
+        import pyarrow as pa
+
+        is_ = pa.types
+        silent = (is_.is_primitive, is_.is_decimal, is_.is_null)
+        schema = self._footer.schema
+        fields = [at for at, field in enumerate(schema) if not any(test(field.type) for test in silent)]
+        number = 0
+        for table in self._groups():
+            for batch in table.select(fields).to_batches(max_chunksize=BATCH_ROWS):
+                columns = [column.to_pylist() for column in batch.columns]
+                for values in zip(*columns, strict=True):
+                    number += 1
+                    yield number, list(values)
+
+    def write_without(self, numbers: Collection[int], target: IO[bytes]) -> None:
+        """Write the other rows, with the same schema, compression and row groups.
+
+        Raises StopRunError for a file whose schema can't be kept so.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        metadata = self._footer.metadata
+        first = metadata.row_group(0)
+        chunks = [first.column(at) for at in range(first.num_columns)]
+        options = {
+            "compression": {chunk.path_in_schema: _codec(chunk.compression) for chunk in chunks},
+            "use_dictionary": [chunk.path_in_schema for chunk in chunks if chunk.has_dictionary_page],
+            "version": metadata.format_version,
+            "store_schema": b"ARROW:schema" in (metadata.metadata or {}),
+        }
+        number = 0
+        with pq.ParquetWriter(target, self._footer.schema, **options) as writer:
+            for table in self._groups():
+                mask = [at not in numbers for at in range(number + 1, number + 1 + table.num_rows)]
+                number += table.num_rows
+                kept = table.filter(pa.array(mask, pa.bool_()))
+                if kept.num_rows:
+                    writer.write_table(kept, row_group_size=kept.num_rows)
+        target.seek(0)
+        written = pq.ParquetFile(target).metadata
+        if not written.schema.equals(metadata.schema) or written.num_rows != metadata.num_rows - len(numbers):
+            raise StopRunError(
+                "unsupported_type",
+                f"{shown(self._name)} has columns of types that can't be written again alike",
+            )
+
+    def _groups(self) -> "Iterator[pa.Table]":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            parquet = pq.ParquetFile(self._handle, metadata=self._footer.metadata, pre_buffer=False)
+            for number in range(self._footer.metadata.num_row_groups):
+                yield parquet.read_row_group(number, use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise _bad(self._name, shown(str(error).partition("\n")[0], 120)) from error
+
+
+def _codec(name: str) -> str:
+    """pyarrow's word for a compression when it writes, which differs from the one when it reads."""
+    return "NONE" if name == "UNCOMPRESSED" else name

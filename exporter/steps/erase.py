@@ -11,17 +11,20 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from exporter.domain.address import match_key
 from exporter.domain.configuration import Connection
 from exporter.domain.drop import Source
-from exporter.domain.erasing import Person, chunk_without, is_persons, without_person
+from exporter.domain.erasing import Person, chunk_without, is_persons
+from exporter.domain.erasing_files import Found, found_in, without_person
 from exporter.domain.facts import Erased, Mask
 from exporter.domain.layout import Sign, classify
 from exporter.domain.refusal import refusal
 from exporter.domain.reject import Reject
 from exporter.domain.rejects_file import from_file
 from exporter.domain.run import Run
+from exporter.domain.source_file import SourceFile
 from exporter.domain.verdict import Verdict, VerdictKind
 from exporter.errors import StopRunError
 from exporter.steps.account_reader import AccountReader, entries_of
@@ -120,12 +123,12 @@ class _Eraser:
             if present is None:
                 return
             try:
-                row_count = await asyncio.to_thread(self._count_rows, present)
-                if not row_count:
-                    return
-                blocks, _gone = without_person(present.blob, self.ports.drops.read(present), self.person)
-                if await self.ports.drops.rewrite(present, blocks):
-                    self.erasure.counts.update(files=1, rows=row_count)
+                file = self._file(present)
+                found = await asyncio.to_thread(found_in, file, self.person)
+                if not found.row_count or await self.ports.drops.rewrite(
+                    present, without_person(file, self.person)
+                ):
+                    self._note(source, found)
                     return
             except StopRunError as error:
                 if error.code not in {"superseded", "source_gone"}:
@@ -137,12 +140,18 @@ class _Eraser:
             present = await self.ports.drops.source(source.blob)
         self._leave(f"file {source.blob!r} is overwritten again and again: erase once more, later")
 
-    def _count_rows(self, source: Source) -> int:
-        """How many rows are the person's; blocking."""
-        blocks, gone = without_person(source.blob, self.ports.drops.read(source), self.person)
-        for _ in blocks:
-            pass
-        return len(gone)
+    def _file(self, source: Source) -> SourceFile:
+        drops = self.ports.drops
+        return SourceFile(source.blob, partial(drops.read, source), partial(drops.open, source))
+
+    def _note(self, source: Source, found: Found) -> None:
+        if found.row_count:
+            self.erasure.counts.update(files=1, rows=found.row_count)
+        if found.named_in:
+            self._leave(
+                f"file {source.blob!r} names the person within a longer text, first in line (in Parquet: row)"
+                f" {', '.join(map(str, found.named_in))}: look there, and delete the file if it has to go"
+            )
 
     async def from_plans(self) -> None:
         """Take the person out of every chunk and every rejected row that a planner left."""
