@@ -100,6 +100,7 @@ async def open_app(
                 remains=StorageRemains(storage.accounts),
                 destinations=AiohttpDestinations(session, secrets, settings.host_policy, clock),
                 is_outage=is_outage,
+                quiet=settings.quiet,
                 drop_retention=settings.drop_retention,
             ),
             settings,

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Final
 
 from exporter.domain.hosts import DEFAULT_PATTERNS, HostPolicy, is_local
+from exporter.domain.recipe import MAX_QUIET_SECONDS, QUIET_SECONDS
 from exporter.domain.retention import DROP_DAYS
 from exporter.errors import ConfigurationError
 
@@ -27,6 +28,7 @@ SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
         "EXPORTER_HOST_PATTERNS": "Hosts that a connection may name: *.api-us1.com,…; empty: the defaults.",
         "EXPORTER_LOCAL_HOSTS": "Loopback addresses that may stand in for ActiveCampaign: 127.0.0.1:PORT,…",
         "EXPORTER_DROP_RETENTION_DAYS": "Days that old drops stay in the landing container; never: for ever.",
+        "EXPORTER_QUIET_SECONDS": "Seconds without a new file after which an unmarked drop counts as whole.",
         "EXPORTER_TRACE_PERCENTAGE": "Percentage of traces that is recorded, 0 to 100; failures always are.",
         "EXPORTER_DEBUG": "1: show the traceback of an error on the command line.",
     }
@@ -53,6 +55,7 @@ TELEMETRY_SETTINGS: Final = (
 
 _TRACE_PERCENTAGE: Final = "EXPORTER_TRACE_PERCENTAGE"
 _DROP_DAYS: Final = "EXPORTER_DROP_RETENTION_DAYS"
+_QUIET_SECONDS: Final = "EXPORTER_QUIET_SECONDS"
 _KEY_VAULT_REFERENCE: Final = "@Microsoft.KeyVault("
 _STORAGE_URI: Final = re.compile(r"https://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[a-z0-9-]+)?/?", re.ASCII)
 _LOCAL_STORAGE_URI: Final = re.compile(r"https?://127\.0\.0\.1:[0-9]{1,5}/[a-z0-9-]+/?", re.ASCII)
@@ -132,6 +135,8 @@ class Settings:
     debug: bool = False
     drop_retention: timedelta | None = timedelta(days=DROP_DAYS)
     """How long drops that are no longer needed stay; None: until somebody else deletes them."""
+    quiet: timedelta = timedelta(seconds=QUIET_SECONDS)
+    """How long nothing may have been written of a drop that nothing else shows to be whole."""
     insights: str | None = field(default=None, repr=False)
     """The connection string of the Application Insights that takes the app's telemetry; None: nobody does."""
     trace_percentage: float = 100.0
@@ -158,6 +163,7 @@ class Settings:
             landing_connection_name="EXPORTER_LANDING" if landing else "EXPORTER_STORAGE",
             debug=reader.text("EXPORTER_DEBUG") == "1",
             drop_retention=reader.drop_retention(),
+            quiet=reader.quiet(),
             insights=reader.insights(environ.get(INSIGHTS_SETTING, "").strip()),
             trace_percentage=reader.trace_percentage(),
         )
@@ -287,6 +293,16 @@ class _Reader:
             self._refuse(_DROP_DAYS, f"should be days from 1 to 9999, or never (default {DROP_DAYS})")
             return None
         return timedelta(days=int(days))
+
+    def quiet(self) -> timedelta:
+        """How long a drop without any end marker must have been quiet."""
+        seconds = self.text(_QUIET_SECONDS) or str(QUIET_SECONDS)
+        if not re.fullmatch("[1-9][0-9]{0,4}", seconds) or int(seconds) > MAX_QUIET_SECONDS:
+            self._refuse(
+                _QUIET_SECONDS, f"should be seconds from 1 to {MAX_QUIET_SECONDS} (default {QUIET_SECONDS})"
+            )
+            return timedelta(seconds=QUIET_SECONDS)
+        return timedelta(seconds=int(seconds))
 
     def insights(self, connection_string: str) -> str | None:
         """The connection string of Application Insights, or None."""

@@ -56,6 +56,9 @@ param hostPatterns string
 @description('EXPORTER_DROP_RETENTION_DAYS: 1 to 9999 or never; empty: the default of the app.')
 param dropRetentionDays string
 
+@description('EXPORTER_QUIET_SECONDS: 1 to 86400; empty: the default of the app.')
+param quietSeconds string
+
 @description('Further app settings, by name. They may not contradict those below.')
 param furtherSettings object
 
@@ -201,7 +204,8 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
       PYTHON_ENABLE_OPENTELEMETRY: 'true'
     },
     empty(hostPatterns) ? {} : { EXPORTER_HOST_PATTERNS: hostPatterns },
-    empty(dropRetentionDays) ? {} : { EXPORTER_DROP_RETENTION_DAYS: dropRetentionDays }
+    empty(dropRetentionDays) ? {} : { EXPORTER_DROP_RETENTION_DAYS: dropRetentionDays },
+    empty(quietSeconds) ? {} : { EXPORTER_QUIET_SECONDS: quietSeconds }
   )
 }
 

@@ -153,6 +153,9 @@ param hostPatterns string = ''
 @description('Days that old drops stay, or never: EXPORTER_DROP_RETENTION_DAYS. Default: 30, by the app.')
 param dropRetentionDays string = ''
 
+@description('Seconds without a new file after which an unmarked drop counts as whole: EXPORTER_QUIET_SECONDS. Default: 300, by the app.')
+param quietSeconds string = ''
+
 @description('Days after which every file in the container segments is deleted, whatever it is; 0: never. landing-storage.bicep says when that is safe.')
 @minValue(0)
 @maxValue(3650)
@@ -345,6 +348,7 @@ module app 'app.bicep' = {
     tracePercentage: tracePercentage ?? sizes.tracePercentage
     hostPatterns: hostPatterns
     dropRetentionDays: dropRetentionDays
+    quietSeconds: quietSeconds
     furtherSettings: furtherSettings
     subnetId: privateNetworking ? network!.outputs.appSubnetId : ''
     allowedAddresses: addresses

@@ -218,7 +218,7 @@ APP_SETTINGS: Final = frozenset(
 )
 """The settings that the deployed app must have."""
 OPTIONAL_APP_SETTINGS: Final = frozenset(
-    {"EXPORTER_HOST_PATTERNS", "EXPORTER_DROP_RETENTION_DAYS", "EXPORTER_DEBUG"}
+    {"EXPORTER_HOST_PATTERNS", "EXPORTER_DROP_RETENTION_DAYS", "EXPORTER_QUIET_SECONDS", "EXPORTER_DEBUG"}
 )
 """Those that it has only where a parameter gives them; others that begin with EXPORTER_ stop the app."""
 

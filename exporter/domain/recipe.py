@@ -19,6 +19,7 @@ PART: Final = "part"
 """Placeholders whose names begin so stand for what differs between the files of one drop."""
 QUIET_SECONDS: Final = 300
 """Unless a recipe or `EXPORTER_QUIET_SECONDS` says otherwise."""
+MAX_QUIET_SECONDS: Final = 86_400
 MAX_PATTERN_CHARACTERS: Final = 300
 _MAX_OPEN_PLACES: Final = 2
 _PLACEHOLDER: Final = re.compile(
@@ -74,10 +75,12 @@ class Recipe(BaseModel):
     pattern: Annotated[str, Field(max_length=MAX_PATTERN_CHARACTERS), AfterValidator(_compiles)]
     segment: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     """The segment of all drops, where the pattern has no `{segment}`; it may name placeholders, too."""
-    complete: Annotated[tuple[Completeness, ...], Field(strict=False, min_length=1)] = (Completeness.MARKER,)
+    complete: Annotated[
+        tuple[Annotated[Completeness, Field(strict=False)], ...], Field(strict=False, min_length=1)
+    ] = (Completeness.MARKER,)
     manifest: Annotated[str, Field(max_length=MAX_PATTERN_CHARACTERS)] | None = None
     """The manifest's name, with placeholders of the pattern; those that may be missing in square brackets."""
-    quiet_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
+    quiet_seconds: Annotated[int, Field(ge=1, le=MAX_QUIET_SECONDS)] | None = None
     """How long nothing may have been written; None: what the app's setting says."""
     dialect: Dialect = UNDECLARED
 

@@ -161,6 +161,7 @@ def options(project: Project) -> Iterator[str]:
     for setting, value in {
         "EXPORTER_HOST_PATTERNS": "*.api-us1.com",
         "EXPORTER_DROP_RETENTION_DAYS": "60",
+        "EXPORTER_QUIET_SECONDS": "120",
     }.items():
         if given.get(setting) != value:
             yield f"{setting} is {words_of(given.get(setting))}, not '{value}'"

@@ -34,6 +34,7 @@ _OPTIONS: Final[Mapping[str, Value]] = MappingProxyType(
         "landingDeleteAfterDays": 400,
         "hostPatterns": "*.api-us1.com",
         "dropRetentionDays": "60",
+        "quietSeconds": "120",
         "entraClientId": "the application",
         "unauthenticatedClientAction": "RedirectToLoginPage",
         "expectedExports": "vip:24,gold:168",

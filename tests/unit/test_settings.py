@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.domain.hosts import DEFAULT_PATTERNS
+from exporter.domain.recipe import QUIET_SECONDS
 from exporter.domain.retention import DROP_DAYS
 from exporter.errors import ConfigurationError
 from exporter.settings import (
@@ -223,6 +224,19 @@ def test_drops_are_kept_as_long_as_is_said(text: str, days: int | None) -> None:
 def test_a_strange_time_to_keep_drops_is_refused(text: str) -> None:
     (problem,) = problems(EXPORTER_STORAGE=STORAGE, EXPORTER_DROP_RETENTION_DAYS=text)
     assert problem.startswith("EXPORTER_DROP_RETENTION_DAYS: should be days from 1 to 9999")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("", QUIET_SECONDS), ("1", 1), (" 86400 ", 86_400)])
+def test_a_drop_is_quiet_as_long_as_is_said(text: str, seconds: int) -> None:
+    settings = Settings.from_env({"EXPORTER_STORAGE": STORAGE, "EXPORTER_QUIET_SECONDS": text})
+    assert settings.quiet == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "86401", "100000", "never", "5m", "٣"])
+def test_a_strange_time_to_be_quiet_is_refused(text: str) -> None:
+    assert problems(EXPORTER_STORAGE=STORAGE, EXPORTER_QUIET_SECONDS=text) == [
+        "EXPORTER_QUIET_SECONDS: should be seconds from 1 to 86400 (default 300)"
+    ]
 
 
 def test_the_sample_names_every_setting_and_no_other() -> None:
