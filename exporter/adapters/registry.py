@@ -1,4 +1,4 @@
-"""Connections and exports as documents: `configuration/connections/<id>.json`, `…/exports/<id>.json`."""
+"""Connections, exports and recipes as documents: `configuration/<kind>/<id>.json`."""
 
 from datetime import datetime
 from typing import Any
@@ -7,6 +7,7 @@ import orjson
 
 from exporter.adapters.documents import DocumentBytes, Documents
 from exporter.domain.configuration import Connection, Export
+from exporter.domain.recipe import Recipe
 from exporter.domain.schema import check_schema
 from exporter.errors import ConflictError
 from exporter.steps.ports import Stored, StoredExport
@@ -14,6 +15,7 @@ from exporter.steps.ports import Stored, StoredExport
 SCHEMA = 1
 _CONNECTIONS = "configuration/connections/"
 _EXPORTS = "configuration/exports/"
+_RECIPES = "configuration/recipes/"
 
 
 class BlobRegistry:
@@ -40,6 +42,14 @@ class BlobRegistry:
             found[export.id] = StoredExport(export, document.etag or "", active_since)
         return found
 
+    async def recipes(self) -> dict[str, Stored[Recipe]]:
+        """The user's own recipes by id."""
+        found = {}
+        for document in await self._read_all(_RECIPES):
+            recipe = Recipe.model_validate_json(_part(document, "recipe"))
+            found[recipe.id] = Stored(recipe, document.etag or "")
+        return found
+
     async def put_connection(self, connection: Connection, *, etag: str | None) -> None:
         """Write a connection over the version `etag`."""
         await self._put(
@@ -56,6 +66,10 @@ class BlobRegistry:
             name, {"export": export.model_dump(mode="json"), "active_since": read_at.isoformat()}, etag
         )
 
+    async def put_recipe(self, recipe: Recipe, *, etag: str | None) -> None:
+        """Write a recipe over the version `etag`."""
+        await self._put(f"{_RECIPES}{recipe.id}.json", {"recipe": recipe.model_dump(mode="json")}, etag)
+
     async def remove_connection(self, connection_id: str, *, etag: str) -> None:
         """Remove a connection's version `etag`."""
         await self._documents.remove(f"{_CONNECTIONS}{connection_id}.json", etag=etag)
@@ -63,6 +77,10 @@ class BlobRegistry:
     async def remove_export(self, export_id: str, *, etag: str) -> None:
         """Remove an export's version `etag`."""
         await self._documents.remove(f"{_EXPORTS}{export_id}.json", etag=etag)
+
+    async def remove_recipe(self, recipe_id: str, *, etag: str) -> None:
+        """Remove a recipe's version `etag`."""
+        await self._documents.remove(f"{_RECIPES}{recipe_id}.json", etag=etag)
 
     async def _put(self, name: str, content: dict[str, Any], etag: str | None) -> None:
         try:

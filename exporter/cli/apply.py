@@ -1,4 +1,4 @@
-"""`exporter apply FILE`: connections and exports from one file."""
+"""`exporter apply FILE`: connections, recipes and exports from one file."""
 
 import sys
 from pathlib import Path
@@ -35,7 +35,7 @@ def apply(
     prune: Annotated[bool, typer.Option("--prune", help="Remove what the file does not have.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Put the connections and exports of FILE in force; all its problems are reported at once."""
+    """Put the connections, recipes and exports of FILE in force; all its problems are reported at once."""
 
     async def work(output: Output) -> int:
         text = read_text(file)

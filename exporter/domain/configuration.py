@@ -1,4 +1,4 @@
-"""Connections and exports: what is always true of a valid one.
+"""Connections, exports and recipes: what is always true of a valid one.
 
 A rule between several values raises an error of the type `RELATION`; `exporter.domain.configuration_file`,
 which reads what people write, reports those with their lines.
@@ -25,6 +25,7 @@ from pydantic_core import PydanticCustomError
 
 from exporter.domain.budget import DOCUMENTED_BULK_PER_MINUTE, DOCUMENTED_PER_SECOND
 from exporter.domain.hosts import is_local, normalise_host
+from exporter.domain.recipe import Recipe
 from exporter.errors import ConfigurationError
 
 _CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -252,14 +253,15 @@ class Export(_Model):
 
 
 class Configuration(_Model):
-    """Connections and exports as one file holds them."""
+    """Connections, exports and a person's own recipes as one file holds them."""
 
     connections: Annotated[tuple[Connection, ...], Field(strict=False)] = ()
     exports: Annotated[tuple[Export, ...], Field(strict=False)] = ()
+    recipes: Annotated[tuple[Recipe, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> "Configuration":
-        for documents in (self.connections, self.exports):
+        for documents in (self.connections, self.exports, self.recipes):
             if _repeated(document.id for document in documents):
                 raise _relation("an id is used more than once")
         return self

@@ -14,10 +14,14 @@ from exporter.domain.configuration import (
     OPERATION_OF_SNAPSHOT,
     RELATION,
     Configuration,
+    check_segment_name,
     field_key,
 )
+from exporter.domain.dialect import Dialect
 from exporter.domain.document import Document, Path, Problem, parse_document, report_problems
 from exporter.domain.hosts import HostPolicy, is_local, normalise_host
+from exporter.domain.own_recipe import dialect_faults, recipe_faults
+from exporter.domain.recipe import Recipe
 from exporter.errors import ConfigurationError
 
 _CONSENT_MISSING: Final = (
@@ -50,7 +54,7 @@ def load_configuration(
 
 
 class _Entry(NamedTuple):
-    """One connection or export as the file has it, perhaps with faults."""
+    """One connection, export or recipe as the file has it, perhaps with faults."""
 
     path: Path
     document: Mapping[str, Any]
@@ -63,6 +67,11 @@ def _relations(
     exports = _entries(document.value, "exports")
     yield from _doubled_ids(connections, document)
     yield from _doubled_ids(exports, document)
+    recipes = _entries(document.value, "recipes")
+    yield from _doubled_ids(recipes, document)
+    for recipe in recipes:
+        yield from _recipe_faults(recipe)
+        yield from _dialect_faults(recipe)
     for connection in connections:
         yield from _forbidden_host(connection, host_policy)
         yield from _excessive_limits(connection)
@@ -163,6 +172,36 @@ def _operation_of_snapshot(export: _Entry) -> Iterator[Problem]:
         yield Problem((*export.path, "mapping", "operation"), OPERATION_OF_SNAPSHOT)
 
 
+def _recipe_faults(recipe: _Entry) -> Iterator[Problem]:
+    segment = recipe.document.get("segment")
+    if isinstance(segment, str):
+        try:
+            check_segment_name(segment)
+        except ValueError as error:
+            yield Problem((*recipe.path, "segment"), str(error))
+    try:
+        valid = Recipe.model_validate(recipe.document)
+    except ValidationError:
+        return  # the model reports it
+    for fault in recipe_faults(valid):
+        yield Problem((*recipe.path, fault.key), fault.message)
+
+
+def _dialect_faults(recipe: _Entry) -> Iterator[Problem]:
+    dialect, path = recipe.document.get("dialect"), (*recipe.path, "dialect")
+    if not isinstance(dialect, dict):
+        return
+    for key in (key for key, value in dialect.items() if value is None):
+        advice = ': for files that say null write `null: "null"`' if key == "null" else ""
+        yield Problem((*path, key), f"should not be empty{advice}")
+    try:
+        valid = Dialect.model_validate(dialect)
+    except ValidationError:
+        return  # the model reports it
+    for fault in dialect_faults(valid):
+        yield Problem((*path, fault.key), fault.message)
+
+
 # Problems that the models find
 
 _NOT_YET: Final = {
@@ -177,6 +216,8 @@ _KEYS: Final[Mapping[str, type[BaseModel]]] = {
     "limits": models.Limits,
     "consent": models.Consent,
     "tags": models.TagColumn,
+    "recipes": Recipe,
+    "dialect": Dialect,
 }
 _MESSAGES: Final = {
     "missing": "is missing",
@@ -191,6 +232,9 @@ _MESSAGES: Final = {
     "model_type": "should be keys and values",
     "too_short": "should not be empty",
     "literal_error": "should be {expected}",
+    "enum": "should be {expected}",
+    "string_pattern_mismatch": "should be 1 to 63 lower-case letters, digits and hyphens",
+    "string_too_short": "should not be empty",
     "string_too_long": "should be at most {max_length} characters long",
     "greater_than": "should be greater than {gt:g}",
     "greater_than_equal": "should be at least {ge:g}",

@@ -1,14 +1,39 @@
 """A dialect: how the files of a drop are written, as far as it is declared; the rest is found out."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Format = Literal["csv", "jsonl", "parquet"]
 Encoding = Literal["utf-8", "utf-16", "latin-1", "windows-1252"]
 Quote = Literal['"', "'", "none"]
 Escape = Literal["double", "backslash"]
+
+DELIMITERS_BY_WORD: Final[Mapping[str, str]] = MappingProxyType(
+    {"tab": "\t", "comma": ",", "semicolon": ";", "bar": "|"}
+)
+"""Delimiters that may be written as a word, since a file shows some of them badly."""
+
+
+_CANNOT_DELIMIT: Final = re.compile(r"""[^\W_]|[^\S\t]|["'\\\x00]""")
+
+
+def _delimiter_sign(value: object) -> object:
+    """The sign that a word stands for. Raises ValueError for any other text that can't delimit."""
+    if not isinstance(value, str):
+        return value
+    if len(value) == 1:
+        if _CANNOT_DELIMIT.match(value):
+            raise ValueError("should not be a letter, digit, quote, backslash, space or line end")
+        return value
+    if value not in DELIMITERS_BY_WORD:
+        words = ", ".join(DELIMITERS_BY_WORD)
+        raise ValueError(f'should be one character (a tab is "\\t"), or one of the words {words}')
+    return DELIMITERS_BY_WORD[value]
 
 
 class Dialect(BaseModel):
@@ -19,7 +44,9 @@ class Dialect(BaseModel):
     format: Format | None = None
     encoding: Encoding | None = None
     """Of a text without a byte order mark; a mark always wins. None: UTF-8."""
-    delimiter: Annotated[str, Field(pattern=r"""^[^\w\s"'\\\x00]$|^[\t_]$""")] | None = None
+    delimiter: Annotated[
+        Annotated[str, Field(min_length=1, max_length=1)] | None, BeforeValidator(_delimiter_sign)
+    ] = None
     quote: Quote | None = None
     """What values with delimiters in them stand in. None: double quotes."""
     escape: Escape | None = None

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
 from exporter.domain.configuration import Configuration, Connection, Export
+from exporter.domain.recipe import Recipe
 from exporter.errors import ConfigurationError
 from exporter.steps.ports import Registry
 
-_Document = TypeVar("_Document", Connection, Export)
+_Document = TypeVar("_Document", Connection, Export, Recipe)
 
 
 class Action(StrEnum):
@@ -26,7 +29,7 @@ class Change:
     """One document's part of the difference."""
 
     kind: str
-    """`connection` or `export`."""
+    """`connection`, `recipe` or `export`."""
     id: str
     action: Action
     paths: tuple[str, ...] = ()
@@ -47,13 +50,14 @@ class Differences:
 
 
 def difference(stored: Configuration, wanted: Configuration, *, prune: bool) -> tuple[Change, ...]:
-    """What it takes to turn the stored configuration into the wanted one, connections first.
+    """What it takes to turn the stored configuration into the wanted one: connections, recipes, exports.
 
     Without `prune` nothing is removed. Raises ConfigurationError when a connection
     would be removed, or is not there, that an export needs.
     """
     changes = (
         *_changes("connection", _by_id(stored.connections), _by_id(wanted.connections), prune=prune),
+        *_changes("recipe", _by_id(stored.recipes), _by_id(wanted.recipes), prune=prune),
         *_changes("export", _by_id(stored.exports), _by_id(wanted.exports), prune=prune),
     )
     _check_connections(stored, wanted, prune=prune)
@@ -70,23 +74,32 @@ async def apply_configuration(
     """
     connections = await registry.connections()
     exports = await registry.exports()
+    recipes = await registry.recipes()
     stored = Configuration(
         connections=tuple(document.value for document in connections.values()),
         exports=tuple(document.value for document in exports.values()),
+        recipes=tuple(document.value for document in recipes.values()),
     )
     changes = difference(stored, configuration, prune=prune)
     if dry_run:
         return Differences(changes, applied=False)
     wanted_connections, wanted_exports = _by_id(configuration.connections), _by_id(configuration.exports)
-    # At every moment each stored export has its connection: connections come first and go last.
+    wanted_recipes = _by_id(configuration.recipes)
+    # At every moment each stored export has its connection, and drops of a recipe find their export only
+    # when both are there: exports come last and go first.
     for change in _writes(changes, "connection"):
         known = connections.get(change.id)
         await registry.put_connection(wanted_connections[change.id], etag=known.etag if known else None)
+    for change in _writes(changes, "recipe"):
+        before = recipes.get(change.id)
+        await registry.put_recipe(wanted_recipes[change.id], etag=before.etag if before else None)
     for change in _writes(changes, "export"):
         earlier = exports.get(change.id)
         await registry.put_export(wanted_exports[change.id], etag=earlier.etag if earlier else None)
     for change in _removals(changes, "export"):
         await registry.remove_export(change.id, etag=exports[change.id].etag)
+    for change in _removals(changes, "recipe"):
+        await registry.remove_recipe(change.id, etag=recipes[change.id].etag)
     for change in _removals(changes, "connection"):
         await registry.remove_connection(change.id, etag=connections[change.id].etag)
     return Differences(changes, applied=True)
@@ -110,7 +123,7 @@ def _changes(
         yield from (Change(kind, name, Action.REMOVE) for name in stored if name not in wanted)
 
 
-def changed_paths(stored: Connection | Export, wanted: Connection | Export) -> tuple[str, ...]:
+def changed_paths(stored: BaseModel, wanted: BaseModel) -> tuple[str, ...]:
     """Which parts of a document differ, in alphabetical order."""
     before, after = _flat(stored.model_dump(mode="json")), _flat(wanted.model_dump(mode="json"))
     return tuple(

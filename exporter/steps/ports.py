@@ -12,7 +12,7 @@ from exporter.domain.configuration import Connection, Export
 from exporter.domain.drop import DropRecord, Source
 from exporter.domain.facts import Fact
 from exporter.domain.pause import Pauses
-from exporter.domain.recipe import QUIET_SECONDS
+from exporter.domain.recipe import QUIET_SECONDS, Recipe
 from exporter.domain.reject import Reject
 from exporter.domain.retention import DROP_DAYS
 from exporter.domain.run import PlanRecord, Run
@@ -90,7 +90,7 @@ class Telemetry(Protocol):
 
 
 class Registry(Protocol):
-    """Connections and exports, one small document each, swapped by ETag."""
+    """Connections, exports and recipes, one small document each, swapped by ETag."""
 
     async def connections(self) -> dict[str, Stored[Connection]]:
         """All connections by id."""
@@ -98,17 +98,26 @@ class Registry(Protocol):
     async def exports(self) -> dict[str, StoredExport]:
         """All exports by id."""
 
+    async def recipes(self) -> dict[str, Stored[Recipe]]:
+        """The user's own recipes by id; the built-in ones are not stored."""
+
     async def put_connection(self, connection: Connection, *, etag: str | None) -> None:
         """Write a connection; `etag` None creates it. Raises ConflictError when someone else was quicker."""
 
     async def put_export(self, export: Export, *, etag: str | None) -> None:
         """Write an export and set its `active_since` to now. Raises ConflictError likewise."""
 
+    async def put_recipe(self, recipe: Recipe, *, etag: str | None) -> None:
+        """Write a recipe; `etag` None creates it. Raises ConflictError when someone else was quicker."""
+
     async def remove_connection(self, connection_id: str, *, etag: str) -> None:
         """Remove a connection. Raises ConflictError when it changed meanwhile."""
 
     async def remove_export(self, export_id: str, *, etag: str) -> None:
         """Remove an export. Raises ConflictError when it changed meanwhile."""
+
+    async def remove_recipe(self, recipe_id: str, *, etag: str) -> None:
+        """Remove a recipe. Raises ConflictError when it changed meanwhile."""
 
 
 class DropStore(Protocol):

@@ -8,11 +8,11 @@ from exporter.domain.recipe import Recipe
 from exporter.errors import ConflictError
 from exporter.steps.ports import Stored, StoredExport
 
-_Document = TypeVar("_Document", bound=Connection | Export)
+_Document = TypeVar("_Document", bound=Connection | Export | Recipe)
 
 
 class FakeRegistry:
-    """Holds connections and exports; `writes` lists what was done to them, in order."""
+    """Holds connections, exports and recipes; `writes` lists what was done to them, in order."""
 
     def __init__(self, *, now: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)) -> None:
         self.now = now
@@ -31,9 +31,6 @@ class FakeRegistry:
     async def recipes(self) -> dict[str, Stored[Recipe]]:
         return dict(self._recipes)
 
-    async def put_recipe(self, recipe: Recipe, *, etag: str | None) -> None:
-        self._recipes[recipe.id] = Stored(recipe, self._next_etag())
-
     async def put_connection(self, connection: Connection, *, etag: str | None) -> None:
         self._check(self._connections.get(connection.id), etag)
         self._connections[connection.id] = Stored(connection, self._next_etag())
@@ -44,6 +41,11 @@ class FakeRegistry:
         self._exports[export.id] = StoredExport(export, self._next_etag(), self.now)
         self.writes.append(f"put export {export.id}")
 
+    async def put_recipe(self, recipe: Recipe, *, etag: str | None) -> None:
+        self._check(self._recipes.get(recipe.id), etag)
+        self._recipes[recipe.id] = Stored(recipe, self._next_etag())
+        self.writes.append(f"put recipe {recipe.id}")
+
     async def remove_connection(self, connection_id: str, *, etag: str) -> None:
         self._check(self._connections.get(connection_id), etag)
         del self._connections[connection_id]
@@ -53,6 +55,11 @@ class FakeRegistry:
         self._check(self._exports.get(export_id), etag)
         del self._exports[export_id]
         self.writes.append(f"remove export {export_id}")
+
+    async def remove_recipe(self, recipe_id: str, *, etag: str) -> None:
+        self._check(self._recipes.get(recipe_id), etag)
+        del self._recipes[recipe_id]
+        self.writes.append(f"remove recipe {recipe_id}")
 
     def _check(self, stored: Stored[_Document] | None, etag: str | None) -> None:
         if (stored.etag if stored else None) != etag:

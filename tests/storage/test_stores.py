@@ -21,9 +21,11 @@ from exporter.domain import budget as rules
 from exporter.domain.budget import AccountBudget
 from exporter.domain.chunk import Body, Chunk
 from exporter.domain.configuration import Connection, Export
+from exporter.domain.dialect import Dialect
 from exporter.domain.drop import DropRecord
 from exporter.domain.facts import Receipt, SendResult, Tally
 from exporter.domain.pause import Pause, Pauses
+from exporter.domain.recipe import Completeness, Recipe
 from exporter.domain.reject import Reject, RejectReason
 from exporter.domain.run import PlanRecord, Run, RunState
 from exporter.errors import ConfigurationError, ConflictError, StopRunError
@@ -41,6 +43,15 @@ CONNECTION = Connection.model_validate(
         "secret": "activecampaign-acme",
         "consent": {"accepted_by": "ann@example.org"},
     }
+)
+
+
+RECIPE = Recipe(
+    id="nightly",
+    pattern="unload/{segment}/{drop}/data_{part}.csv.gz",
+    complete=(Completeness.MARKER, Completeness.QUIET),
+    quiet_seconds=120,
+    dialect=Dialect(header=False, columns=("Email", "City"), delimiter="\t", null="\\N", quote="none"),
 )
 
 
@@ -84,6 +95,23 @@ async def test_connections_and_exports_come_back_as_they_were_put(ground: Ground
         await registry.put_export(EXPORT, etag=stored.etag)
     await registry.remove_export("vip", etag=(await registry.exports())["vip"].etag)
     assert await registry.exports() == {}
+
+
+async def test_recipes_come_back_as_they_were_put(ground: Ground) -> None:
+    registry = BlobRegistry(ground.documents)
+    assert await registry.recipes() == {}
+    await registry.put_recipe(RECIPE, etag=None)
+    stored = (await registry.recipes())["nightly"]
+    assert stored.value == RECIPE
+    patient = RECIPE.model_copy(update={"quiet_seconds": 600})
+    await registry.put_recipe(patient, etag=stored.etag)
+    assert (await BlobRegistry(ground.documents).recipes())["nightly"].value == patient
+    with pytest.raises(ConflictError, match="nightly was changed"):
+        await registry.put_recipe(RECIPE, etag=stored.etag)
+    with pytest.raises(ConflictError):
+        await registry.remove_recipe("nightly", etag=stored.etag)
+    await registry.remove_recipe("nightly", etag=(await registry.recipes())["nightly"].etag)
+    assert await registry.recipes() == {}
 
 
 async def test_a_run_is_created_once_and_swapped(ground: Ground) -> None:

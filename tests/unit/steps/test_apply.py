@@ -3,6 +3,8 @@ from typing import Any
 import pytest
 
 from exporter.domain.configuration import Configuration, Connection, Consent, Export, Limits, Mapping
+from exporter.domain.dialect import Dialect
+from exporter.domain.recipe import Recipe
 from exporter.errors import ConfigurationError, ConflictError
 from exporter.steps.apply import Action, Change, apply_configuration, difference
 from tests.fakes.registry import FakeRegistry
@@ -20,6 +22,10 @@ def an_export(name: str = "vip", /, **changes: Any) -> Export:
         id=name, name=name, connection="acme", list_id="5", segments=("vip",), mapping=Mapping(email="Email")
     )
     return export.model_copy(update=changes)
+
+
+def a_recipe(name: str = "nightly", /, **changes: Any) -> Recipe:
+    return Recipe(id=name, pattern="in/{segment}/{drop}/{part}").model_copy(update=changes)
 
 
 BOTH = Configuration(connections=(a_connection(),), exports=(an_export(),))
@@ -119,8 +125,48 @@ async def test_a_concurrent_change_is_not_overwritten() -> None:
             return stored
 
         exports = registry.exports
+        recipes = registry.recipes
         put_connection = registry.put_connection
 
     with pytest.raises(ConflictError):
         await apply_configuration(Configuration(connections=(a_connection(name="Acme"),)), Interrupted())
     assert (await registry.connections())["acme"].value.secret == "new"
+
+
+async def test_recipes_are_there_before_the_exports_and_go_after_them() -> None:
+    registry = FakeRegistry()
+    await apply_configuration(BOTH.model_copy(update={"recipes": (a_recipe(),)}), registry)
+    assert registry.writes == ["put connection acme", "put recipe nightly", "put export vip"]
+    assert {name: stored.value for name, stored in (await registry.recipes()).items()} == {
+        "nightly": a_recipe()
+    }
+
+    registry.writes.clear()
+    result = await apply_configuration(NOTHING, registry, prune=True)
+    assert registry.writes == ["remove export vip", "remove recipe nightly", "remove connection acme"]
+    assert [change.kind for change in result.changes] == ["connection", "recipe", "export"]
+
+
+async def test_a_recipe_that_changes_is_written_over_the_version_that_was_read() -> None:
+    registry = FakeRegistry()
+    await apply_configuration(Configuration(recipes=(a_recipe(), a_recipe("other"))), registry)
+    registry.writes.clear()
+    changed = a_recipe(dialect=Dialect(delimiter=";", encoding="latin-1"), quiet_seconds=60)
+    result = await apply_configuration(Configuration(recipes=(changed, a_recipe("other"))), registry)
+    assert registry.writes == ["put recipe nightly"]
+    assert result.changes == (
+        Change(
+            "recipe",
+            "nightly",
+            Action.CHANGE,
+            ("dialect.delimiter", "dialect.encoding", "quiet_seconds"),
+        ),
+        Change("recipe", "other", Action.UNCHANGED),
+    )
+
+
+async def test_a_dry_run_shows_recipes_and_writes_none() -> None:
+    registry = FakeRegistry()
+    result = await apply_configuration(Configuration(recipes=(a_recipe(),)), registry, dry_run=True)
+    assert result.changes == (Change("recipe", "nightly", Action.CREATE),)
+    assert registry.writes == []
