@@ -16,6 +16,7 @@ from exporter.cli.exports import exports
 from exporter.cli.first_send import preview_export, run_export
 from exporter.cli.pauses import pause, pause_one, resume, resume_one
 from exporter.cli.probe import probe
+from exporter.cli.recipes import recipes
 from exporter.cli.running import ExitCode
 from exporter.cli.runs import runs
 from exporter.cli.up import up
@@ -43,6 +44,7 @@ exports.command("preview")(preview_export)
 exports.command("run")(run_export)
 app.add_typer(connections, name="connection")
 app.add_typer(exports, name="export")
+app.add_typer(recipes, name="recipe")
 app.add_typer(runs, name="run")
 
 # typer has no public name for the base of all mistakes in calling a command.
