@@ -12,7 +12,9 @@ from exporter.domain.schema import check_schema
 from exporter.errors import ConflictError
 from exporter.steps.ports import Stored, StoredExport
 
-SCHEMA = 1
+SCHEMA = 2
+"""2: exports may declare changes, and there are recipes. Documents of 1 are read."""
+_FIRST_SCHEMA = 1
 _CONNECTIONS = "configuration/connections/"
 _EXPORTS = "configuration/exports/"
 _RECIPES = "configuration/recipes/"
@@ -108,5 +110,6 @@ def _same(document: DocumentBytes, etag: str) -> bool:
 
 def _part(document: DocumentBytes, key: str) -> bytes:
     content = orjson.loads(document.data)
-    check_schema("configuration", content["schema"], SCHEMA)
+    if content["schema"] != _FIRST_SCHEMA:
+        check_schema("configuration", content["schema"], SCHEMA)
     return orjson.dumps(content[key])

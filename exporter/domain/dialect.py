@@ -28,7 +28,10 @@ def _delimiter_sign(value: object) -> object:
         return value
     if len(value) == 1:
         if _CANNOT_DELIMIT.match(value):
-            raise ValueError("should not be a letter, digit, quote, backslash, space or line end")
+            raise ValueError(
+                "should be a sign that values seldom hold, not a letter, a digit, a quote, a blank or "
+                f"the end of a line (a word may stand for it: {', '.join(DELIMITERS_BY_WORD)})"
+            )
         return value
     if value not in DELIMITERS_BY_WORD:
         words = ", ".join(DELIMITERS_BY_WORD)

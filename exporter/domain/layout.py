@@ -166,6 +166,12 @@ class Landing:
     now: datetime
     quiet: timedelta
 
+    def commits_in(self, folder: str) -> dict[str, bytes]:
+        """The commits that lie directly in a folder."""
+        return {
+            blob: content for blob, content in self.commits.items() if blob[: blob.rfind("/") + 1] == folder
+        }
+
 
 @dataclass(slots=True)
 class _Group:
@@ -236,20 +242,21 @@ def _listed_drops(landing: Landing, present: Mapping[str, Source]) -> tuple[list
     blobs: set[str] = set()
     for manifest, entries in landing.manifests.items():
         for entry in () if isinstance(entries, str) else entries:
-            for place, names in _by_place(entry.blobs, manifest, landing.recipes):
+            for place, names in _by_place(entry, manifest, landing.recipes):
                 blobs.update(names)
                 drops.append(_listed_drop(manifest, entry, place, names, present))
     return drops, blobs
 
 
 def _by_place(
-    blobs: Sequence[str], manifest: str, recipes: Sequence[Recipe]
+    entry: Listed, manifest: str, recipes: Sequence[Recipe]
 ) -> Iterable[tuple[Place | None, list[str]]]:
     """What a manifest lists of one table, cut into the drops that the recipe which expects it there makes."""
     parts: dict[object, tuple[Place | None, list[str]]] = {}
-    for blob in blobs:
+    for blob in entry.blobs:
         meaning = classify(blob, recipes)
-        place = meaning if isinstance(meaning, Place) and meaning.manifest == manifest else None
+        is_its = isinstance(meaning, Place) and (meaning.manifest == manifest or not entry.name)
+        place = meaning if isinstance(meaning, Place) and is_its else None
         parts.setdefault(place.key if place else None, (place, []))[1].append(blob)
     return parts.values()
 
@@ -291,6 +298,9 @@ def _judged(group: _Group, landing: Landing, present: Mapping[str, Source]) -> D
         by=place.recipe.complete[-1],
         dialect=place.recipe.dialect,
     )
+    drop = _without_uncommitted(drop, landing)
+    if drop.waits_for or not drop.files:
+        return replace(drop, by=Completeness.COMMITTED)
     for way in place.recipe.complete:
         found = _WAYS[way](drop, place, landing, present)
         if found is not None:
@@ -318,26 +328,34 @@ def _by_manifest(drop: Drop, place: Place, landing: Landing, present: Mapping[st
     )
 
 
+def _without_uncommitted(drop: Drop, landing: Landing) -> Drop:
+    """The drop without files of transactions that did not end, as Databricks tells in each of its folders."""
+    files: list[Source] = []
+    folders: dict[str, list[Source]] = {}
+    for file in drop.files:
+        folders.setdefault(file.blob[: file.blob.rfind("/") + 1], []).append(file)
+    waits_for = ""
+    for folder, members in folders.items():
+        marks = landing.commits_in(folder)
+        if not marks:
+            files += members
+            continue
+        try:
+            commits = read_commits(marks, [file.blob for file in members])
+        except StopRunError as error:
+            waits_for = f"a commit that can be read: {error}"
+            continue
+        files += [file for file in members if file.blob in commits.files]
+        waits_for = waits_for or commits.waits_for
+    return replace(drop, files=tuple(files), waits_for=waits_for)
+
+
 def _by_commits(drop: Drop, place: Place, landing: Landing, present: Mapping[str, Source]) -> Drop | None:
-    """Databricks says which files belong to finished transactions; others are not read."""
-    signs = {
-        blob: content
-        for blob, content in landing.commits.items()
-        if blob.rpartition("/")[0] + "/" == place.folder
-    }
-    if not signs:
+    """Databricks says in the drop's own folder which files belong to finished transactions."""
+    marks = landing.commits_in(place.folder)
+    if not marks:
         return None
-    try:
-        commits = read_commits(signs, [file.blob for file in drop.files])
-    except StopRunError as error:
-        return replace(drop, by=Completeness.COMMITTED, waits_for=f"a commit that can be read: {error}")
-    return replace(
-        drop,
-        by=Completeness.COMMITTED,
-        files=tuple(file for file in drop.files if file.blob in commits.files),
-        signs=tuple(present[blob] for blob in signs),
-        waits_for=commits.waits_for,
-    )
+    return replace(drop, by=Completeness.COMMITTED, signs=tuple(present[blob] for blob in marks))
 
 
 def _by_marker(drop: Drop, place: Place, landing: Landing, present: Mapping[str, Source]) -> Drop | None:

@@ -28,7 +28,7 @@ class Listed:
     """One table of a manifest."""
 
     name: str
-    """The table, which is a segment's name."""
+    """The table, which is a segment's name; "" where the files' own names say what they belong to."""
     blobs: tuple[str, ...]
     """The files that it consists of."""
     dialect: Dialect = UNDECLARED
@@ -164,14 +164,13 @@ _NAMES: Final = ("name", "fileName", "filename", "file", "path", "url")
 def _listed_files(manifest: JsonPlace, blob: str) -> Iterator[Listed]:
     """The exports in a list of files, those split into parts as one each; nothing where no list is found."""
     folder = blob[: blob.rfind("/") + 1]
-    segment = blob.partition("/")[0] if folder else ""
     exports: dict[str, list[str]] = {}
     for name in _names(manifest):
         file = shown_location(name).rpartition("/")[2]
         if file and not is_manifest(file):
             exports.setdefault(_PART.sub("", file), []).append(folder + file)
-    for files in exports.values() if segment else ():
-        yield Listed(segment, tuple(dict.fromkeys(files)))
+    for files in exports.values() if folder else ():
+        yield Listed("", tuple(dict.fromkeys(files)))
 
 
 def _names(manifest: JsonPlace) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from exporter.domain.dialect import DELIMITERS_BY_WORD, Dialect
+from exporter.domain.dialect import Dialect
 from exporter.domain.recipe import PART, Completeness, Recipe, compile_pattern
 from exporter.domain.recipes import BUILT_IN
 from exporter.domain.wording import shown
@@ -15,17 +15,9 @@ from exporter.domain.wording import shown
 RESERVED: Final = frozenset(
     {
         *(recipe.id for recipe in BUILT_IN),
-        "adobe",
-        "airbyte",
         "cdm",
         "cetas",
-        "customer-insights",
-        "customer-insights-campaign",
-        "data-factory",
         "databricks",
-        "salesforce",
-        "snowflake",
-        "spark",
     }
 )
 """Ids that a person's recipe can't have: those that are built in, and the producers that they are for."""
@@ -57,20 +49,7 @@ def dialect_faults(dialect: Dialect) -> Iterator[Fault]:
 
 
 def _sign_faults(dialect: Dialect) -> Iterator[Fault]:
-    delimiter, escape = dialect.delimiter, dialect.escape
-    if delimiter is not None:
-        if delimiter.isalnum() or delimiter in "\r\n\0":
-            words = ", ".join(DELIMITERS_BY_WORD)
-            yield Fault(
-                "delimiter",
-                "should be a sign that values seldom hold, not a letter, a digit or the end of a line "
-                f"(a word may stand for it: {words})",
-            )
-        if delimiter == (dialect.quote or '"'):
-            yield Fault("delimiter", "is the quote as well: they should differ")
-        if delimiter == "\\" and escape != "double":
-            yield Fault("delimiter", "is what escapes, too: files with it need `escape: double`")
-    if dialect.quote == "none" and escape == "double":
+    if dialect.quote == "none" and dialect.escape == "double":
         yield Fault("escape", "doubles quotes, and `quote: none` says that there are none: leave one out")
 
 

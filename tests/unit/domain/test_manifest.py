@@ -322,7 +322,7 @@ def test_attributes_that_are_defined_elsewhere_are_refused() -> None:
 def test_a_list_of_files_is_a_hint(document: object, exports: list[tuple[str, ...]]) -> None:
     tables = listed(document, "vip/manifest-1-2.json")
 
-    assert tables == tuple(Listed("vip", blobs) for blobs in exports)
+    assert tables == tuple(Listed("", blobs) for blobs in exports)
 
 
 @pytest.mark.parametrize(
