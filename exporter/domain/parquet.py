@@ -29,8 +29,9 @@ ENCRYPTED_MAGIC: Final = b"PARE"
 """Of a file whose directory is encrypted (github.com/apache/parquet-format, Encryption.md)."""
 TAIL_BYTES: Final = 8
 """The length of the directory, little-endian, and the magic."""
-MAX_FOOTER_BYTES: Final = 16 * 1024 * 1024
-"""A directory is some hundred bytes for each column of each row group."""
+MAX_FOOTER_BYTES: Final = 4 * 1024 * 1024
+"""A directory is some hundred bytes for each column of each row group: 20 million rows of 100 columns take
+2 MB. One that is made to hurt takes 235 times its size in memory once it is parsed."""
 MAX_GROUP_BYTES: Final = 512 * 1024 * 1024
 """So much, uncompressed, the mapped columns of a row group may have; writers make 128 MB with all columns."""
 MAX_LISTED: Final = 100_000
@@ -41,6 +42,8 @@ PREFIXED_BATCH_ROWS: Final = 256
 """Where each text takes its beginning from the one before: a small file may hold long ones."""
 BUFFER_BYTES: Final = 1024 * 1024
 """Of each column, so that a column of a row group never lies in memory whole."""
+INT96_UNIT: Final = "us"
+"""Of the moments that Spark writes; in nanoseconds they would end in the year 2262 and begin anew."""
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - a count of seconds, with or without a zone
 _DAY_MILLISECONDS: Final = 86_400_000
@@ -161,7 +164,7 @@ class ParquetTable:
                     columns=list(self.header),
                     use_threads=False,
                 )
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise self.unreadable(error, self._rows_done + 1) from error
 
     def _columns(self, batch: "pa.RecordBatch") -> list[Sequence[Text]]:
@@ -217,6 +220,8 @@ class _Footer:
                 if chunk.has_dictionary_page and chunk.dictionary_page_offset:
                     begin = min(begin, chunk.dictionary_page_offset)
                 end = begin + chunk.total_compressed_size
+                if not group_rows:
+                    continue  # nothing is read, and what the directory says of it may be zero
                 if not len(PARQUET_MAGIC) <= begin <= end <= self.start or chunk.total_uncompressed_size < 0:
                     raise _bad(name, f"row group {number + 1} lies outside of the file by its directory")
                 size += chunk.total_uncompressed_size
@@ -250,7 +255,7 @@ class _Footer:
             read_dictionary=[name for name in columns if name in in_dictionary],
             buffer_size=BUFFER_BYTES,
             pre_buffer=False,
-            coerce_int96_timestamp_unit="us",  # nanoseconds end in the year 2262 and begin anew
+            coerce_int96_timestamp_unit=INT96_UNIT,
             page_checksum_verification=True,
         )
 
@@ -295,10 +300,14 @@ def _read_footer(name: str, handle: BinaryIO) -> _Footer:
     handle.seek(0)
     try:
         parquet = pq.ParquetFile(
-            handle, thrift_container_size_limit=MAX_LISTED, thrift_string_size_limit=length, pre_buffer=False
+            handle,
+            thrift_container_size_limit=MAX_LISTED,
+            thrift_string_size_limit=length,
+            coerce_int96_timestamp_unit=INT96_UNIT,
+            pre_buffer=False,
         )
         return _Footer(parquet.metadata, parquet.schema_arrow, start)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         if "ncrypt" in str(error) or "crypto" in str(error):
             raise _encrypted(name) from error
         raise _bad(name, f"its directory ({shown(str(error).partition(chr(10))[0], 120)})") from error
@@ -471,10 +480,15 @@ class ParquetCopy:
         import pyarrow.parquet as pq
 
         try:
-            parquet = pq.ParquetFile(self._handle, metadata=self._footer.metadata, pre_buffer=False)
+            parquet = pq.ParquetFile(
+                self._handle,
+                metadata=self._footer.metadata,
+                coerce_int96_timestamp_unit=INT96_UNIT,
+                pre_buffer=False,
+            )
             for number in range(self._footer.metadata.num_row_groups):
                 yield parquet.read_row_group(number, use_threads=False)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise _bad(self._name, shown(str(error).partition("\n")[0], 120)) from error
 
 

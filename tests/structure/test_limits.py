@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from bench import cost
-from exporter.domain import address, budget, chunk, csv_table, progress, reading, retention
+from exporter.domain import address, budget, chunk, csv_table, parquet, progress, reading, retention
 from exporter.domain.drop import END_MARKERS
 from exporter.domain.planning import PlanLimits
 from exporter.steps import erase, plan, settle, sweep
@@ -32,6 +32,7 @@ OLDEST_HOURS: Final = sweep.OLDEST_DROP.total_seconds() / 3600
         f"| a value | {PLAN.value_characters:,} characters",
         f"over {csv_table.MAX_VALUE_CHARACTERS:,} the file is refused",
         f"| a line | {csv_table.MAX_LINE_CHARACTERS:,} characters |",
+        f"| Parquet | a directory of {parquet.MAX_FOOTER_BYTES:,} bytes; {parquet.MAX_GROUP_BYTES:,} bytes",
         f"| reading a drop | {plan.PLAN_SECONDS:.0f} s,",
         f"| address | {address.MAX_ADDRESS_CHARACTERS} characters, {address.MAX_LOCAL_CHARACTERS} before the",
         f"| a contact | {chunk.MAX_BODY_BYTES:,} bytes",
