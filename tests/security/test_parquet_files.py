@@ -109,7 +109,7 @@ def planned(make: Callable[[Path], None], folder: Path) -> tuple[str, int]:
     [
         (directory, "missing_column", 1000),
         (dictionary, "too_large", 100),
-        (prefixes, "too_large", 150),
+        (prefixes, "too_large", 250),
         (lines, "too_large", 50),
     ],
 )
