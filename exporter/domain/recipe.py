@@ -22,6 +22,8 @@ QUIET_SECONDS: Final = 300
 MAX_QUIET_SECONDS: Final = 86_400
 MAX_PATTERN_CHARACTERS: Final = 300
 _MAX_OPEN_PLACES: Final = 2
+_MAX_PLACES_OF_ANY_LENGTH: Final = 4
+_MAX_OPTIONAL_PARTS: Final = 4
 _PLACEHOLDER: Final = re.compile(
     r"\{(?P<name>[a-z_]{1,30})(?::(?P<kind>[a-z]+|[1-9][0-9]?(?:-[1-9][0-9]?)?))?\}"
 )
@@ -132,14 +134,23 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
         [token["kind"] or "text" for token in _PLACEHOLDER.finditer(part)] for part in pattern.split("/")
     ]
     if (
-        any(part.count("text") > _MAX_OPEN_PLACES for part in kinds)
+        any(part.count("text") + part.count("hex") > _MAX_OPEN_PLACES for part in kinds)
         or sum(kind in _PATHS for part in kinds for kind in part) > 1
     ):
         raise ValueError("at most two open placeholders between slashes, and one of folders in all")
+    if any(sum(map(_may_be_longer, part)) > _MAX_PLACES_OF_ANY_LENGTH for part in kinds):
+        raise ValueError("at most four placeholders between slashes whose length is not fixed")
+    if pattern.count("[") > _MAX_OPTIONAL_PARTS:
+        raise ValueError("at most four parts in square brackets")
     try:
         return re.compile(expression, re.DOTALL)
     except re.error:
         raise ValueError("each placeholder should have a name of its own") from None
+
+
+def _may_be_longer(kind: str) -> bool:
+    """Whether a placeholder of this kind stands for texts of more than one length."""
+    return kind != "guid" and not kind.isdigit()
 
 
 def _expression(kind: str | None) -> str:
