@@ -402,8 +402,7 @@ def adobe() -> Sample:
     return Sample(
         name="adobe",
         producer="Adobe Real-Time CDP, Azure Blob destination",
-        recipe="cdm",
-        recipe_by_names="adobe",
+        recipe="adobe",
         segment=folder,
         arriving=members,
         files={**files, sign: as_document(manifest)},
