@@ -1,7 +1,7 @@
 """A drop lands: find the exports that want it, order a run for each, and write down what was decided."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from exporter.domain.configuration import Connection
 from exporter.domain.drop import DropRecord, Source, drop_version
@@ -19,12 +19,14 @@ from exporter.domain.run import (
 )
 from exporter.domain.testdrop import token_in
 from exporter.steps.events import Event, SpanName
-from exporter.steps.join import run_to_join
-from exporter.steps.landing import look
+from exporter.steps.join import files_for, run_to_join
+from exporter.steps.landing import look, survey
 from exporter.steps.messages import PlanMessage, Queue
 from exporter.steps.ports import Ports, Stored, StoredExport
 
 DROP_CAUSE = "drop"
+OLDEST_DROP = timedelta(hours=48)
+"""So far back drops are looked for that nobody announced."""
 
 
 async def receive(blob: str, ports: Ports) -> list[DropRecord]:
@@ -109,10 +111,13 @@ async def _order_runs(drop: Drop, trace: str, ports: Ports, *, announced: bool) 
     wanting = wanting_exports(drop.segment, exports.values(), connections)
     ready = [stored for stored in wanting if is_for(drop, stored)]
     if ready:
-        runs = [
+        if any(stored.value.content == "delta" for stored in ready):
+            await _take_up_earlier(drop, min(stored.active_since for stored in ready), ports)
+        found = [
             await _run_of(stored, connections[stored.value.connection].value, drop, trace, ports)
             for stored in ready
         ]
+        runs = [run for run in found if run is not None]
     else:
         why = why_nobody(drop.segment, wanting, exports)
         runs = [run_over(RunState.SKIPPED, why, drop.segment, drop.files, ports.clock.now())]
@@ -145,16 +150,33 @@ async def _order_runs(drop: Drop, trace: str, ports: Ports, *, announced: bool) 
     return record
 
 
-async def _run_of(stored: StoredExport, connection: Connection, drop: Drop, trace: str, ports: Ports) -> Run:
-    """The run that takes a drop: one that is still at an earlier state of it, or a new one."""
-    joined = await run_to_join(stored.value.id, drop, DROP_CAUSE, ports)
+async def _take_up_earlier(drop: Drop, active_since: datetime, ports: Ports) -> None:
+    """Take up the segment's earlier drops that nobody announced: changes go in their order, each of them."""
+    since = max(active_since, ports.clock.now() - OLDEST_DROP)
+    for earlier in await survey(ports):
+        is_missed = earlier.segment == drop.segment and earlier.complete and earlier.order < drop.order
+        if is_missed and earlier.dropped_at >= since and earlier.version != drop.version:
+            await take_up(earlier, ports, announced=False)
+
+
+async def _run_of(
+    stored: StoredExport, connection: Connection, drop: Drop, trace: str, ports: Ports
+) -> Run | None:
+    """The run that takes a drop: one that is still at an earlier state of it, or a new one.
+
+    None where all of its files are in other runs: parts of an earlier drop of changes that lie there still.
+    """
+    joined = await run_to_join(stored.value, drop, DROP_CAUSE, ports)
     if joined is not None:
         return joined
+    files = await files_for(stored.value, drop, ports)
+    if not files:
+        return None
     return new_run(
         stored.value,
         connection,
         drop.segment,
-        drop.files,
+        files,
         DROP_CAUSE,
         ports.clock.now(),
         recipe=drop.recipe.id,

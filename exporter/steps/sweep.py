@@ -24,7 +24,7 @@ from exporter.steps.messages import (
     SettlementMessage,
 )
 from exporter.steps.ports import Ports
-from exporter.steps.receive import list_unfinished, take_up
+from exporter.steps.receive import OLDEST_DROP, list_unfinished, take_up
 from exporter.steps.refusals import lift_refusals
 from exporter.steps.retention import tidy_up
 from exporter.steps.run_progress import read_progress
@@ -32,7 +32,6 @@ from exporter.steps.waiting import last_moved_at
 
 STALLED = timedelta(seconds=90)
 UNANNOUNCED = timedelta(seconds=60)
-OLDEST_DROP = timedelta(hours=48)
 UNFINISHED = timedelta(hours=1)
 """A drop that is not whole and to which nothing was added for so long is listed."""
 

@@ -211,10 +211,12 @@ async def test_a_drop_that_comes_after_a_later_one_ends_visibly(older: Content, 
     world, account = await a_world(newer)
     world.announces = False
     await land(world, "monday", changes(addresses(10, "monday")))
+    unseen = world.landed.pop("vip/monday.csv")  # or it would be taken up before the later one
     await land(world, "tuesday", changes(addresses(10, "tuesday")))
     await world.announce("vip/tuesday.csv")
     while not run_of(world, "tuesday").state.final:
         await world.step()
+    world.landed["vip/monday.csv"] = unseen
     await declare(world, content=older)
     await world.announce("vip/monday.csv")
     await world.until_quiet()

@@ -281,3 +281,50 @@ def land_after_write(world: World, count: int, blob: str, people: list[str], *, 
                 world.announce_after(blob, world.chance.uniform(0, 5))
 
     world.storage.on_write.append(tell)
+
+
+def changes(people: dict[str, str]) -> bytes:
+    """A file of changes: what became of each person."""
+    lines = ["Email,_op", *(f"{person},{word}" for person, word in people.items())]
+    return "".join(f"{line}\r\n" for line in lines).encode()
+
+
+async def test_a_late_part_of_changes_goes_alone() -> None:
+    """What the first parts said may be older by now than what another drop said since."""
+    world = World()
+    await world.connect(a_connection(), an_export(content="delta"))
+    ports = world.workers[0].ports
+    await ports.drops.put("vip/monday/a.csv", [changes(dict.fromkeys(addresses(3), "update"))])
+    await world.drop(b"", "vip/monday/_SUCCESS")
+    await world.until_quiet()
+    await world.clock.sleep(2)
+
+    await world.drop(changes({"bo0@example.org": "update"}), "vip/monday/b.csv")
+    await world.until_quiet()
+
+    first, second = world.runs()
+    assert [source.blob for source in first.sources] == ["vip/monday/a.csv"]
+    assert [source.blob for source in second.sources] == ["vip/monday/b.csv"]
+    assert second.report is not None
+    assert second.report.counts.delivered == 1
+    world.check_promises()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_changes_that_nobody_announced_go_before_the_next_ones(seed: int) -> None:
+    world = World(seed=seed)
+    await world.connect(a_connection(), an_export(content="delta", mapping={"first_name": "Name"}))
+    ports = world.workers[0].ports
+    for day, name in enumerate(["Old", "Older", "Newest"]):
+        data = f"Email,Name,_op\r\nann@example.com,{name},update\r\np{day}@example.com,P,update\r\n".encode()
+        await ports.drops.put(f"vip/{day}.csv", [data])
+        await world.clock.sleep(2)
+
+    await world.announce("vip/2.csv")
+    await world.until_quiet()
+
+    assert [run.sources[0].blob for run in world.runs()] == ["vip/0.csv", "vip/1.csv", "vip/2.csv"]
+    assert {run.state for run in world.runs()} == {RunState.SUCCEEDED}
+    assert world.account.contacts["ann@example.com"]["first_name"] == "Newest"
+    assert len(world.account.contacts) == 4
+    world.check_promises()

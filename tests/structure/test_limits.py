@@ -9,7 +9,7 @@ from bench import cost
 from exporter.domain import address, budget, chunk, csv_table, parquet, progress, reading, retention
 from exporter.domain.drop import END_MARKERS
 from exporter.domain.planning import PlanLimits
-from exporter.steps import erase, plan, settle, sweep
+from exporter.steps import erase, plan, receive, settle, sweep
 from exporter.steps.messages import MAX_MESSAGE_BYTES
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
@@ -18,7 +18,7 @@ PRIVACY: Final = " ".join((DOCS / "privacy.md").read_text(encoding="utf-8").spli
 PLAN: Final = PlanLimits()
 MINUTES: Final = round(1_000_000 / cost.contacts_per_minute())
 WINDOW: Final = budget._WINDOW_SECONDS
-OLDEST_HOURS: Final = sweep.OLDEST_DROP.total_seconds() / 3600
+OLDEST_HOURS: Final = receive.OLDEST_DROP.total_seconds() / 3600
 
 
 @pytest.mark.parametrize(
