@@ -24,7 +24,16 @@ class BlobWatermarkStore:
                 return None
             return to_bytes(mark)
 
-        # Segment names come from outside; a path is made of a digest instead.
-        digest = hashlib.sha256(segment.encode()).hexdigest()[:32]
-        await self._documents.swap(f"watermarks/{export_id}/{digest}.json", swap)
+        await self._documents.swap(_path(export_id, segment), swap)
         return before
+
+    async def load(self, export_id: str, segment: str) -> Watermark | None:
+        """The mark as it is now."""
+        document = await self._documents.read(_path(export_id, segment))
+        return from_bytes(Watermark, document.data) if document.etag else None
+
+
+def _path(export_id: str, segment: str) -> str:
+    """Segment names come from outside; a path is made of a digest instead."""
+    digest = hashlib.sha256(segment.encode()).hexdigest()[:32]
+    return f"watermarks/{export_id}/{digest}.json"

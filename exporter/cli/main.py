@@ -12,6 +12,7 @@ from exporter.cli.demo import demo
 from exporter.cli.doctor import doctor
 from exporter.cli.drop import drop
 from exporter.cli.erase import erase
+from exporter.cli.explain import explain_blob
 from exporter.cli.exports import exports
 from exporter.cli.first_send import preview_export, run_export
 from exporter.cli.pauses import pause, pause_one, resume, resume_one
@@ -36,6 +37,7 @@ app.command(no_args_is_help=True)(probe)
 app.command(no_args_is_help=True)(apply)
 app.command(no_args_is_help=True)(drop)
 app.command(no_args_is_help=True)(erase)
+app.command("explain", no_args_is_help=True)(explain_blob)
 app.command()(pause)
 app.command()(resume)
 connections.command("pause")(pause_one)

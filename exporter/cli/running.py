@@ -38,13 +38,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on s
 
 
 @asynccontextmanager
-async def open_session(settings: Settings | None = None) -> AsyncIterator["App"]:
-    """The app on the storage of this process's settings, or of those given. Raises ConfigurationError."""
+async def open_session(settings: Settings | None = None, *, creates: bool = True) -> AsyncIterator["App"]:
+    """The app on the storage of this process's settings, or of those given. Raises ConfigurationError.
+
+    Containers and queues that are missing are created, unless `creates` says that nothing may be.
+    """
     # Errors in the settings are told before the seconds that the storage's libraries take to import.
     settings = settings or current_settings()
     from exporter.bootstrap import open_app
 
-    async with open_app(settings, impatient=True) as app:
+    async with open_app(settings, impatient=True, creates=creates) as app:
         yield app
 
 

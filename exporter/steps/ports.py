@@ -354,6 +354,9 @@ class WatermarkStore(Protocol):
     async def advance(self, export_id: str, segment: str, mark: Watermark) -> Watermark | None:
         """Put the mark where it is the newest; what stood there before comes back."""
 
+    async def load(self, export_id: str, segment: str) -> Watermark | None:
+        """The mark as it is now."""
+
 
 class WorkQueue(Protocol):
     """The queues."""

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from exporter.domain.configuration import Connection, Export
-from exporter.domain.contact import ContactMapping
+from exporter.domain.contact import ContactMapping, FieldTarget
 from exporter.domain.fields import resolve_fields
 from exporter.domain.refusal import list_denied, list_missing, refusal
 from exporter.domain.verdict import Verdict, VerdictKind
@@ -73,13 +73,18 @@ async def resolve_mapping(
             f"the mapping of export '{export.id}' does not fit account {connection.host}: "
             f"{'; '.join(problems)}. Correct the mapping, or add the field in ActiveCampaign",
         )
+    return contact_mapping(export, targets)
+
+
+def contact_mapping(export: Export, fields: tuple[tuple[str, FieldTarget], ...]) -> ContactMapping:
+    """An export's mapping with its custom fields as they are in the account: pairs of column and field."""
     return ContactMapping(
         email=export.mapping.email,
         list_id=export.list_id,
         first_name=export.mapping.first_name,
         last_name=export.mapping.last_name,
         phone=export.mapping.phone,
-        fields=targets,
+        fields=fields,
         tags=tuple(tag for tag in export.tags if isinstance(tag, str)),
         tag_columns=tuple(tag.column for tag in export.tags if not isinstance(tag, str)),
         clear_empty=export.empty == "clear",

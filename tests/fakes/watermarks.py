@@ -21,3 +21,7 @@ class FakeWatermarkStore:
 
         await self._process.swap(f"watermarks/{export_id}/{segment}.json", swap)
         return before[0]
+
+    async def load(self, export_id: str, segment: str) -> Watermark | None:
+        document = await self._process.read(f"watermarks/{export_id}/{segment}.json")
+        return Watermark.model_validate_json(document.data) if document.etag else None

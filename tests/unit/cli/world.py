@@ -128,6 +128,8 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     queued: list[tuple[Queue, Message]] = field(default_factory=list)
     """What commands have put on the queues."""
+    may_create: bool = True
+    """Whether the last command may create what is missing."""
     out: str = ""
     err: str = ""
 
@@ -156,8 +158,11 @@ class World:
         )
 
     @asynccontextmanager
-    async def open_app(self, settings: Settings, *, impatient: bool) -> AsyncIterator[Any]:
+    async def open_app(
+        self, settings: Settings, *, impatient: bool, creates: bool = True
+    ) -> AsyncIterator[Any]:
         assert impatient, "somebody waits for the command line"
+        self.may_create = creates
         yield SimpleNamespace(settings=settings, ports=self.ports)
 
     def command(self, *arguments: object) -> int:
