@@ -10,27 +10,31 @@ from exporter.domain.wording import shown
 MAX_NAME_SHOWN: Final = 80
 _PIECE: Final = re.compile(r"\{[^{}]*\}|[\[\]]|[^{}\[\]/]*/|[^{}\[\]/]+")
 """A placeholder, a bracket, or text up to the next slash."""
+_OPEN: Final = re.compile(r"\{[a-z_]+(?::(?:path|folders|hex|text))?\}")
+"""A placeholder for nearly anything: that a name fits it says little."""
 
 
 def mismatch(recipe: Recipe, blob: str) -> str:
     """Where a blob's name stops fitting a recipe's pattern, as a short phrase; "" for one that fits."""
-    if compile_pattern(recipe.pattern).fullmatch(blob):
+    pattern = compile_pattern(recipe.pattern)
+    if pattern.fullmatch(blob):
         return ""
+    if match := pattern.match(blob):
+        return f"after `{shown(match[0], MAX_NAME_SHOWN)}` the name should end"
     pieces = _PIECE.findall(recipe.pattern)
     fitting, end = 0, 0
     for count, beginning in _beginnings(pieces):
-        match = compile_pattern(beginning).match(blob)
-        if match:
+        if match := compile_pattern(beginning).match(blob):
             fitting, end = count, match.end()
-    wanted = _next(pieces[fitting:])
-    wants = f"it wants `{shown(wanted)}`" if wanted else "the name should end"
-    if not end:
-        return f"{wants} at the beginning"
-    return f"after `{shown(blob[:end], MAX_NAME_SHOWN)}` {wants}"
+    wants = f"it wants `{shown(_next(pieces[fitting:]))}`"
+    return f"after `{shown(blob[:end], MAX_NAME_SHOWN)}` {wants}" if end else f"{wants} at the beginning"
 
 
 def _beginnings(pieces: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """The pattern's beginnings and their number of pieces; what is begun in brackets is not left out."""
+    """The pattern's beginnings that end in something definite, and their number of pieces.
+
+    What is begun in brackets is not left out.
+    """
     before = within = ""
     in_brackets = False
     for count, piece in enumerate(pieces, start=1):
@@ -40,18 +44,23 @@ def _beginnings(pieces: Sequence[str]) -> Iterator[tuple[int, str]]:
             before, within, in_brackets = f"{before}[{within}]", "", False
         elif in_brackets:
             within += piece
-            yield count, before + within
         else:
             before += piece
-            yield count, before
+        if piece not in {"[", "]"} and not _OPEN.fullmatch(piece):
+            yield count, before + within
 
 
 def _next(pieces: Sequence[str]) -> str:
-    """What comes next: a piece, with those before it that may be missing."""
+    """What comes next: something definite, with what stands before it or may be missing."""
     wanted, in_brackets = "", False
-    for piece in pieces[1:] if pieces[:1] == ["]"] else pieces:
+    for number, piece in enumerate(pieces):
+        if piece == "]" and not in_brackets:  # the end of brackets that the name is within
+            if number:
+                break
+            continue
         wanted += piece
-        in_brackets = piece == "[" or (in_brackets and piece != "]")
-        if not in_brackets and piece != "]":
+        if piece in {"[", "]"}:
+            in_brackets = piece == "["
+        elif not in_brackets and not _OPEN.fullmatch(piece):
             break
     return wanted

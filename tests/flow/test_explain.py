@@ -212,7 +212,7 @@ async def test_an_export_that_came_after_the_drop_was_taken_up_does_nothing() ->
     assert "taken up before without it" in late.detail
 
 
-async def test_a_drop_behind_a_newer_one_is_superseded_unless_it_has_changes() -> None:
+async def test_a_drop_behind_a_newer_one_is_superseded() -> None:
     world = await a_world()
     await world.drop(a_segment(addresses(2, "old")), "vip/monday.csv")
     await world.clock.sleep(60)

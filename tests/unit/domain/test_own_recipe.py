@@ -1,8 +1,12 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from exporter.domain.configuration_file import load_configuration
 from exporter.domain.dialect import Dialect
 from exporter.domain.hosts import HostPolicy
+from exporter.domain.mismatch import mismatch
 from exporter.domain.own_recipe import RESERVED
 from exporter.domain.recipe import Completeness, Recipe
 from exporter.domain.recipes import BUILT_IN
@@ -16,6 +20,8 @@ recipes:
     quiet_seconds: 120
     dialect: {header: false, columns: [Email, City], delimiter: "|", null: \N, quote: none, escape: backslash}
 """
+PAGE = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text()
+YAML_BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 AT_ONCE_AND_PARTS = "`at_once` says that each file is a drop, and {part} that several are: choose one"
 DIALECT_LINE = FILE.rstrip().splitlines()[-1]
 
@@ -223,3 +229,20 @@ def test_ids_are_unique_and_problems_of_all_recipes_are_told_together() -> None:
 
 def test_no_recipe_takes_the_id_of_a_built_in_one() -> None:
     assert {recipe.id for recipe in BUILT_IN} <= RESERVED
+
+
+def test_the_examples_of_the_page_are_right() -> None:
+    (example,) = [block for block in YAML_BLOCKS if block.startswith("recipes:")]
+    unload, crm = load(example)
+    assert (unload.dialect.null, crm.dialect.delimiter, crm.dialect.encoding) == ("\\N", ";", "latin-1")
+    assert mismatch(crm, "crm/vip_20260301.txt") == ""
+
+
+@pytest.mark.parametrize("key", [*Recipe.model_fields, *Dialect.model_fields])
+def test_each_key_is_on_the_page(key: str) -> None:
+    assert f"\n| `{key}` |" in PAGE
+
+
+@pytest.mark.parametrize("way", Completeness)
+def test_each_way_to_be_complete_is_on_the_page(way: Completeness) -> None:
+    assert f"\n| `{way.value}` |" in PAGE
