@@ -22,12 +22,17 @@ DELIMITERS_BY_WORD: Final[Mapping[str, str]] = MappingProxyType(
 _CANNOT_DELIMIT: Final = re.compile(r"""[^\W_]|[^\S\t]|["'\\\x00]""")
 
 
+def can_delimit(character: str) -> bool:
+    """Whether a character may stand between values."""
+    return not _CANNOT_DELIMIT.match(character)
+
+
 def _delimiter_sign(value: object) -> object:
     """The sign that a word stands for. Raises ValueError for any other text that can't delimit."""
     if not isinstance(value, str):
         return value
     if len(value) == 1:
-        if _CANNOT_DELIMIT.match(value):
+        if not can_delimit(value):
             raise ValueError(
                 "should be a sign that values seldom hold, not a letter, a digit, a quote, a blank or "
                 f"the end of a line (a word may stand for it: {', '.join(DELIMITERS_BY_WORD)})"

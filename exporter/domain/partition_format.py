@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from exporter.domain.dialect import Dialect, Encoding, Escape, Format, Quote
+from exporter.domain.dialect import Dialect, Encoding, Escape, Format, Quote, can_delimit
 from exporter.domain.json_place import JsonPlace
 
 CSV_SETTINGS: Final = "CsvFormatSettings"
@@ -101,6 +101,8 @@ def _character(place: JsonPlace | None) -> str | None:
         return None
     if not isinstance(place.value, str) or len(place.value) != 1:
         raise place.wrong("a single character")
+    if not can_delimit(place.value):
+        raise place.wrong("a sign that values seldom hold (no letter, digit, quote or line end)")
     return place.value
 
 

@@ -180,6 +180,8 @@ def test_entities_of_other_models_and_tables_without_files_are_no_lists() -> Non
         (a_model(partitions=[{"location": ""}]), "a text at entities[0].partitions[0].location."),
         (a_model("1", settings=[1]), "keys and values at entities[0].partitions[0].fileFormatSettings."),
         (a_model("1", settings={"delimiter": ";;"}), "a single character at"),
+        (a_model("1", settings={"delimiter": "a"}), "a sign that values seldom hold"),
+        (a_model("1", settings={"delimiter": "\n"}), "a sign that values seldom hold"),
         (a_model("1", settings={"columnHeaders": 1}), "true or false at"),
         (a_model("1", settings={"encoding": "klingon"}), "a known encoding (known: utf-8 "),
     ],
