@@ -30,6 +30,7 @@ from exporter.domain.source_file import SourceFile
 from exporter.domain.suppression import Suppressed
 from exporter.domain.table import Table, open_table
 from exporter.domain.watermark import Watermark
+from exporter.domain.wording import shown
 from exporter.errors import StopRunError
 from exporter.steps.join import is_earlier_state
 from exporter.steps.landing import Look, look
@@ -164,7 +165,10 @@ def _kind(found: Look) -> tuple[Kind, str]:
             return Kind.UNRECOGNISED, why
         case Sign():
             entries = found.manifests.get(found.blob, ())
-            return Kind.SIGN, f"a manifest {entries}" if isinstance(entries, str) else ""
+            if isinstance(entries, str):
+                return Kind.SIGN, f"a manifest {entries}"
+            faults = [f"table {shown(entry.name)}: {entry.fault}" for entry in entries if entry.fault]
+            return Kind.SIGN, "; ".join(faults)
         case Place():
             return Kind.DATA, ""
 
@@ -197,18 +201,18 @@ async def _view(drop: Drop, ports: Ports, *, rows: int) -> DropView:
         outcome = await _outcome(drop, stored, connections, record, ports)
         if rows and files:
             suppressed = await ports.suppression.load(stored.value.connection)
-            shown = await asyncio.to_thread(
+            first = await asyncio.to_thread(
                 _first_rows, stored.value, files, drop.dialect, suppressed, rows, _deadline(ports)
             )
         else:
-            shown = _FirstRows()
+            first = _FirstRows()
         views.append(
             ExportView(
                 stored.value.id,
                 *outcome,
-                contacts=tuple(shown.contacts),
-                rejects=tuple(shown.rejects),
-                problem=shown.problem,
+                contacts=tuple(first.contacts),
+                rejects=tuple(first.rejects),
+                problem=first.problem,
             )
         )
     nobody = "" if wanting else why_nobody(drop.segment, [], exports).message
@@ -380,7 +384,7 @@ def _mapping(export: Export) -> ContactMapping:
 
 def _by_reference(contact: dict[str, Any], references: list[str]) -> dict[str, Any]:
     """A contact with its fields by the mapping's references, and without the list, which is the export's."""
-    shown = {key: value for key, value in contact.items() if key not in {"fields", "subscribe"}}
+    values = {key: value for key, value in contact.items() if key not in {"fields", "subscribe"}}
     if "fields" in contact:
-        shown["fields"] = {references[each["id"]]: each["value"] for each in contact["fields"]}
-    return shown
+        values["fields"] = {references[each["id"]]: each["value"] for each in contact["fields"]}
+    return values
