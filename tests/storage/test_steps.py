@@ -172,7 +172,7 @@ async def test_an_event_of_an_older_version_starts_nothing_but_the_newer_one(
 
 
 async def test_an_event_of_a_blob_that_is_gone_starts_nothing(installation: Installation) -> None:
-    assert await receive(BLOB, installation.ports) is None
+    assert await receive(BLOB, installation.ports) == []
 
     assert [run async for run in installation.ports.runs.all()] == []
     assert installation.telemetry.events == [(Event.DROP_IGNORED, {"why": "its files are gone"})]
