@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from statistics import median
 
 import pytest
 
@@ -19,9 +20,11 @@ HOUR_SECONDS = 3600.0
 RECOVERY_SECONDS = 150.0
 
 
-async def a_run_that_has_sent(bodies: int, *, worker_count: int = 2) -> tuple[World, FakeActiveCampaign]:
+async def a_run_that_has_sent(
+    bodies: int, *, worker_count: int = 2, seed: int = 0
+) -> tuple[World, FakeActiveCampaign]:
     """A world whose only run has sent so many of its 300 bodies."""
-    world = World(worker_count=worker_count)
+    world = World(worker_count=worker_count, seed=seed)
     account = await world.connect(a_connection(), an_export(automations=True))
     await world.drop(addresses(600))
     while len(account.requests) < bodies:
@@ -63,14 +66,19 @@ async def test_clocks_that_differ_by_half_a_second_meet_no_limit(seed: int) -> N
 async def test_a_clock_that_jumps_in_the_middle_of_a_chunk_costs_minutes_and_no_throttle(
     jump_seconds: float,
 ) -> None:
-    world, account = await a_run_that_has_sent(20)
+    """An instance with a wrong clock can only put its messages back. Chance decides how often it is the one
+    that takes the run's next message, so it is half of the runs that have to recover in the usual time."""
+    pauses = []
+    for seed in range(8):
+        world, account = await a_run_that_has_sent(20, seed=seed)
 
-    sender(world).process.clock.off_seconds = jump_seconds
-    await world.until_quiet()
+        sender(world).process.clock.off_seconds = jump_seconds
+        await world.until_quiet()
 
-    assert longest_pause([request.at for request in account.requests]) <= 2 * RECOVERY_SECONDS
-    assert account.repeated_count <= 24
-    check_all_arrived(world, account)
+        pauses.append(longest_pause([request.at for request in account.requests]))
+        assert account.repeated_count <= 24
+        check_all_arrived(world, account)
+    assert median(pauses) <= RECOVERY_SECONDS
 
 
 @pytest.mark.parametrize("jump_seconds", [-HOUR_SECONDS, HOUR_SECONDS])
