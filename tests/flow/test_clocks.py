@@ -67,7 +67,7 @@ async def test_a_clock_that_jumps_in_the_middle_of_a_chunk_costs_minutes_and_no_
     jump_seconds: float,
 ) -> None:
     """An instance with a wrong clock can only put its messages back. Chance decides how often it is the one
-    that takes the run's next message, so it is half of the runs that have to recover in the usual time."""
+    that takes the run's next message, so it is half of the runs that have to go on within twice the usual time."""
     pauses = []
     for seed in range(8):
         world, account = await a_run_that_has_sent(20, seed=seed)
@@ -78,7 +78,7 @@ async def test_a_clock_that_jumps_in_the_middle_of_a_chunk_costs_minutes_and_no_
         pauses.append(longest_pause([request.at for request in account.requests]))
         assert account.repeated_count <= 24
         check_all_arrived(world, account)
-    assert median(pauses) <= RECOVERY_SECONDS
+    assert median(pauses) <= 2 * RECOVERY_SECONDS
 
 
 @pytest.mark.parametrize("jump_seconds", [-HOUR_SECONDS, HOUR_SECONDS])
