@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +105,12 @@ class Site:
 
     def apply(self, export: dict[str, Any], **connection: Any) -> Answer:
         """Apply one connection and one export; what is not named is what most tests want."""
+        return self.apply_all([export], **connection)
+
+    def apply_all(
+        self, exports: Sequence[dict[str, Any]], *, recipes: Sequence[dict[str, Any]] = (), **connection: Any
+    ) -> Answer:
+        """Apply one connection, its exports and recipes, in one file named after the first export."""
         wanted = {
             "connections": [
                 {
@@ -131,9 +137,11 @@ class Site:
                     "tolerated_reject_percentage": 100,
                     **export,
                 }
+                for export in exports
             ],
+            "recipes": list(recipes),
         }
-        file = self.folder / f"{export['id']}.json"
+        file = self.folder / f"{exports[0]['id']}.json"
         file.write_text(json.dumps(wanted))
         return self.run("apply", str(file))
 
@@ -145,8 +153,12 @@ class Site:
 
     def announce(self, path: str) -> None:
         """Run the blob function by hand for a blob, as an event that is delivered again does."""
+        self.call("on_segment_dropped", path)
+
+    def call(self, function: str, given: str = "") -> None:
+        """Run a function by hand; a timer is given nothing."""
         request = urllib.request.Request(
-            f"{self.host.api}/admin/functions/on_segment_dropped", data=json.dumps({"input": path}).encode()
+            f"{self.host.api}/admin/functions/{function}", data=json.dumps({"input": given}).encode()
         )
         request.add_header("Content-Type", "application/json")
         with urllib.request.urlopen(request, timeout=30):
@@ -186,10 +198,13 @@ SHORT_POLLS = {"AzureFunctionsJobHost__extensions__queues__maxPollingInterval": 
 def running_site(
     folder: Path,
     *simulator_arguments: str,
-    instances: dict[str, int] | None = None,
     settings: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> Iterator[Site]:
-    """Start a site in an empty folder, and end all its processes; `settings` come beside the usual ones."""
+    """Start a site in an empty folder, and end all its processes.
+
+    `settings` come beside the usual ones, `options` go to the local host.
+    """
     with ExitStack() as stack:
         simulator = stack.enter_context(running_simulator(*simulator_arguments))
         storage = stack.enter_context(Azurite())
@@ -200,17 +215,15 @@ def running_site(
             **(settings or {}),
         }
         stack.callback(search_site, folder, storage.connection_string)
-        yield stack.enter_context(site_on(folder, environ, simulator, instances=instances))
+        yield stack.enter_context(site_on(folder, environ, simulator, **options))
 
 
 @contextmanager
-def site_on(
-    folder: Path, environ: dict[str, str], simulator: Simulator, *, instances: dict[str, int] | None = None
-) -> Iterator[Site]:
+def site_on(folder: Path, environ: dict[str, str], simulator: Simulator, **options: Any) -> Iterator[Site]:
     """A site on a storage and an ActiveCampaign that run already; ends the local host."""
     with (
         (folder / "host.log").open("wb") as log,
-        LocalHost(ROOT, environ, log=log, instances=instances or {}) as host,
+        LocalHost(ROOT, environ, log=log, **options) as host,
     ):
         yield Site(folder, environ, simulator, host)
 
