@@ -13,7 +13,7 @@ from rich.text import Text
 
 from exporter.domain.wording import escaped
 
-_WIDTH_WITHOUT_TERMINAL: Final = 200
+_WIDTH_WITHOUT_TERMINAL: Final = 10_000
 _CONTROLS: Final = re.compile(r"[\x7f-\x9f]")
 """What JSON leaves as it is and some terminals obey."""
 
@@ -42,7 +42,7 @@ class Output:
         """The command's result for people; nothing with --json."""
         if not self.as_json:
             for part in parts:
-                _print(self._out, part)
+                self._out.print(part)
 
     def show_command(self, command: str) -> None:
         """A command line to be copied: never broken into lines; nothing with --json."""
@@ -51,18 +51,18 @@ class Output:
 
     def note(self, text: str) -> None:
         """Something worth knowing on the way."""
-        _print(self._err, Text(text))
+        self._err.print(Text(text))
 
     def warn(self, text: str) -> None:
         """Something that may not be what the user wants."""
-        _print(self._err, Text.assemble(("Warning: ", "bold yellow"), text))
+        self._err.print(Text.assemble(("Warning: ", "bold yellow"), text))
 
     def fail(self, code: str, message: str) -> None:
         """The command did not do what it should; for people on stderr, for programs on stdout."""
         if self.as_json:
             self.document({"error": {"code": code, "message": message}})
         else:
-            _print(self._err, Text.assemble(("Error: ", "bold red"), message))
+            self._err.print(Text.assemble(("Error: ", "bold red"), message))
 
 
 class _Console(Console):
@@ -78,13 +78,8 @@ class _Console(Console):
             yield segment if segment.control else Segment(escaped(segment.text, keep="\n"), segment.style)
 
 
-def _print(console: Console, part: RenderableType) -> None:
-    """Print; sentences are broken into lines only where somebody reads them."""
-    console.print(part, soft_wrap=not console.is_terminal)
-
-
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
-    # Files and pipes have no width: lines cut at 80 columns would lose ids.
+    # Files and pipes have no width: ids and sentences stay whole in them.
     width = None if stream.isatty() or os.environ.get("COLUMNS") else _WIDTH_WITHOUT_TERMINAL
     return _Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)

@@ -3,9 +3,10 @@ import io
 import pytest
 from rich.console import Console, RenderableType
 
+from exporter.cli.console import Output
 from exporter.cli.reports import report_text, runs_table
 from exporter.cli.wording import duration, number, plural, share
-from exporter.domain.run import RunReport
+from exporter.domain.run import RunError, RunReport
 from tests.unit.cli.world import a_report
 
 
@@ -118,3 +119,20 @@ def test_the_report_type_is_the_contract() -> None:
         "completed_at",
         "error",
     ]
+
+
+@pytest.mark.parametrize("columns", [None, "60"])
+def test_nothing_of_a_long_error_is_lost_in_a_pipe(
+    columns: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has no width of its own, and may be given one."""
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    message = " ".join(f"word{number}" for number in range(100))
+    report = a_report("failed").model_copy(update={"error": RunError(code="bad_file", message=message)})
+
+    Output().show(report_text(report))
+
+    written = capsys.readouterr().out
+    assert message in " ".join(written.split())
+    assert any(message in line for line in written.splitlines()) == (columns is None)
