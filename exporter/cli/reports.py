@@ -95,7 +95,7 @@ def runs_table(reports: Iterable[RunReport]) -> Table:
         table.add_row(
             report.run_id[:SHORT_ID_DIGITS],
             Text(report.export_id or "-"),
-            Text(report.segment),
+            Text(report.segment or "-"),
             _state(report),
             number(counts.rows),
             number(counts.delivered),
@@ -107,7 +107,7 @@ def runs_table(reports: Iterable[RunReport]) -> Table:
 
 def _heading(report: RunReport) -> Text:
     return Text.assemble(
-        (report.export_id or f"segment {report.segment}", "bold"),
+        (report.export_id or (f"segment {report.segment}" if report.segment else "no segment"), "bold"),
         "  ",
         _state(report),
         (f"  run {report.run_id}", "dim"),

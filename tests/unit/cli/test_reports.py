@@ -136,3 +136,10 @@ def test_nothing_of_a_long_error_is_lost_in_a_pipe(
     written = capsys.readouterr().out
     assert message in " ".join(written.split())
     assert any(message in line for line in written.splitlines()) == (columns is None)
+
+
+def test_a_file_that_no_recipe_knows_has_neither_export_nor_segment() -> None:
+    report = a_report("skipped").model_copy(update={"export_id": None, "segment": ""})
+
+    assert rendered(report_text(report))[0] == f"no segment  skipped  run {'a' * 32}"
+    assert rendered(runs_table([report]))[1].split()[1:4] == ["-", "-", "skipped"]
