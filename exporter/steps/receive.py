@@ -47,23 +47,28 @@ async def receive(blob: str, ports: Ports) -> list[DropRecord]:
         ports.telemetry.event(Event.DROP_IGNORED, why="its files are gone, or it speaks of none")
     records = []
     for drop in found.drops:
-        if drop.complete:
-            records.append(await take_up(drop, ports))
+        record = await take_up(drop, ports) if drop.complete else None
+        if record is not None:
+            records.append(record)
         else:
             ports.telemetry.event(Event.DROP_WAITING, why=drop.by.value, files=len(drop.files))
     return records
 
 
-async def take_up(drop: Drop, ports: Ports, *, announced: bool = True) -> DropRecord:
+async def take_up(drop: Drop, ports: Ports, *, announced: bool = True) -> DropRecord | None:
     """Order the runs of a whole drop, unless it is known. `announced` is False where it was found by looking:
-    then a drop that is known is no news."""
+    then a drop that is known is no news.
+
+    None where earlier changes have to come first that are not whole yet: the sweep comes back to it.
+    """
     known = await ports.drops.recorded(drop.version)
     if known is not None:
         if announced:
             ports.telemetry.event(Event.DROP_REPEATED, drop=drop.version, run_count=len(known.run_ids))
         return known
-    with ports.telemetry.span(SpanName.DROP, drop=drop.version) as trace:
-        return await _order_runs(drop, trace, ports, announced=announced)
+    if not await _take_up_earlier_changes(drop, ports):
+        return None
+    return await _order_in_a_span(drop, ports, announced=announced)
 
 
 async def _acknowledge(blob: str, ports: Ports) -> None:
@@ -111,8 +116,6 @@ async def _order_runs(drop: Drop, trace: str, ports: Ports, *, announced: bool) 
     wanting = wanting_exports(drop.segment, exports.values(), connections)
     ready = [stored for stored in wanting if is_for(drop, stored)]
     if ready:
-        if any(stored.value.content == "delta" for stored in ready):
-            await _take_up_earlier(drop, min(stored.active_since for stored in ready), ports)
         found = [
             await _run_of(stored, connections[stored.value.connection].value, drop, trace, ports)
             for stored in ready
@@ -150,13 +153,39 @@ async def _order_runs(drop: Drop, trace: str, ports: Ports, *, announced: bool) 
     return record
 
 
-async def _take_up_earlier(drop: Drop, active_since: datetime, ports: Ports) -> None:
-    """Take up the segment's earlier drops that nobody announced: changes go in their order, each of them."""
-    since = max(active_since, ports.clock.now() - OLDEST_DROP)
-    for earlier in await survey(ports):
-        is_missed = earlier.segment == drop.segment and earlier.complete and earlier.order < drop.order
-        if is_missed and earlier.dropped_at >= since and earlier.version != drop.version:
-            await take_up(earlier, ports, announced=False)
+async def _take_up_earlier_changes(drop: Drop, ports: Ports) -> bool:
+    """Take up the segment's earlier drops that nobody announced: changes go in their order, each of them.
+
+    False where one of them is being written still, and only quiet will end it.
+    """
+    exports = (await ports.registry.exports()).values()
+    of_changes = [
+        stored
+        for stored in exports
+        if drop.segment in stored.value.segments and stored.value.content == "delta" and is_for(drop, stored)
+    ]
+    if not of_changes:
+        return True
+    since = max(
+        min(stored.active_since for stored in of_changes).replace(microsecond=0),
+        ports.clock.now() - OLDEST_DROP,
+    )
+    missed = [
+        earlier
+        for earlier in await survey(ports)
+        if earlier.segment == drop.segment and earlier.order < drop.order and earlier.dropped_at >= since
+    ]
+    if any(earlier.by is Completeness.QUIET and not earlier.complete for earlier in missed):
+        return False
+    for earlier in missed:
+        if earlier.complete and await ports.drops.recorded(earlier.version) is None:
+            await _order_in_a_span(earlier, ports, announced=False)
+    return True
+
+
+async def _order_in_a_span(drop: Drop, ports: Ports, *, announced: bool) -> DropRecord:
+    with ports.telemetry.span(SpanName.DROP, drop=drop.version) as trace:
+        return await _order_runs(drop, trace, ports, announced=announced)
 
 
 async def _run_of(

@@ -32,6 +32,8 @@ from exporter.steps.waiting import last_moved_at
 
 STALLED = timedelta(seconds=90)
 UNANNOUNCED = timedelta(seconds=60)
+LATELY = timedelta(days=1)
+"""Longer than any quiet period, and than most outages of the app."""
 UNFINISHED = timedelta(hours=1)
 """A drop that is not whole and to which nothing was added for so long is listed."""
 
@@ -144,22 +146,29 @@ async def _restart(run: Run, queue: Queue, message: Message, ports: Ports) -> No
 async def _take_up_what_was_missed(ports: Ports) -> None:
     """Take up the newest whole drop of each segment that an export takes, if nobody announced it.
 
-    Also those that became whole by nothing being written any more, which nobody announces. Drops that don't
-    become whole are listed.
+    Also every one that became whole of late by nothing being written any more, which nobody announces: where
+    a newer one is there it ends as superseded, in sight. Drops that don't become whole are listed.
     """
     exports = await ports.registry.exports()
     wanted = {segment for stored in exports.values() for segment in stored.value.segments}
     now = ports.clock.now()
     newest: dict[str, Drop] = {}
     unfinished: dict[str, Drop] = {}
+    became_quiet = []
     for drop in await survey(ports):
         if drop.segment in wanted and now - drop.order[0] < OLDEST_DROP:
             (newest if drop.complete else unfinished)[drop.segment] = drop
+            if drop.complete and drop.by is Completeness.QUIET and now - drop.order[0] < LATELY:
+                became_quiet.append(drop)
     for segment, drop in unfinished.items():
         if now - drop.order[0] > UNFINISHED and (segment not in newest or newest[segment].order < drop.order):
             with _apart(ports):
                 await list_unfinished(drop, ports)
-    for drop in newest.values():
-        if drop.by is Completeness.QUIET or now - drop.order[0] > UNANNOUNCED:
-            with _apart(ports):
-                await take_up(drop, ports, announced=False)
+    missed = [
+        drop
+        for drop in newest.values()
+        if drop not in became_quiet and (drop.by is Completeness.QUIET or now - drop.order[0] > UNANNOUNCED)
+    ]
+    for drop in (*became_quiet, *missed):
+        with _apart(ports):
+            await take_up(drop, ports, announced=False)

@@ -67,7 +67,7 @@ async def test_a_clock_that_jumps_in_the_middle_of_a_chunk_costs_minutes_and_no_
     jump_seconds: float,
 ) -> None:
     """An instance with a wrong clock can only put its messages back. Chance decides how often it is the one
-    that takes the run's next message, so it is half of the runs that have to go on within twice the usual time."""
+    that takes the run's next message: half of the runs have to go on within twice the usual time."""
     pauses = []
     for seed in range(8):
         world, account = await a_run_that_has_sent(20, seed=seed)

@@ -328,3 +328,40 @@ async def test_changes_that_nobody_announced_go_before_the_next_ones(seed: int) 
     assert world.account.contacts["ann@example.com"]["first_name"] == "Newest"
     assert len(world.account.contacts) == 4
     world.check_promises()
+
+
+async def test_a_drop_that_becomes_quiet_behind_a_newer_one_is_seen_to_be_superseded() -> None:
+    world = await a_world(UNLOAD)
+    await put(world, "vip/monday/data_0.csv", *addresses(3))
+    await world.clock.sleep(30)
+    await world.drop(addresses(2, "bo"), "vip/tuesday.csv")
+    world.busy_until = world.clock.monotonic() + 300
+
+    await world.until_quiet()
+
+    states = {run.sources[0].blob: run.state for run in world.runs()}
+    assert states == {
+        "vip/monday/data_0.csv": RunState.SUPERSEDED,
+        "vip/tuesday.csv": RunState.SUCCEEDED,
+    }
+
+
+async def test_changes_wait_for_earlier_ones_that_are_being_written_still() -> None:
+    world = World()
+    await world.connect(a_connection(), an_export(content="delta", mapping={"first_name": "Name"}))
+    await world.registry.put_recipe(UNLOAD, etag=None)
+    ports = world.workers[0].ports
+    early, late = (
+        f"Email,Name,_op\r\nann@example.com,{name},update\r\n".encode() for name in ("Early", "Late")
+    )
+    await ports.drops.put("vip/monday/data_0.csv", [early])
+    await world.clock.sleep(30)
+    await world.drop(late, "vip/tuesday.csv")
+    assert world.runs() == []
+    world.busy_until = world.clock.monotonic() + 600
+
+    await world.until_quiet()
+
+    assert [run.sources[0].blob for run in world.runs()] == ["vip/monday/data_0.csv", "vip/tuesday.csv"]
+    assert {run.state for run in world.runs()} == {RunState.SUCCEEDED}
+    assert world.account.contacts["ann@example.com"]["first_name"] == "Late"
