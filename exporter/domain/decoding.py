@@ -85,12 +85,15 @@ def decoded_texts(name: str, pieces: Iterable[bytes], declared: Encoding | None 
     return Texts(_decoded(name, pieces, codec, start), encoding, found)
 
 
-def beginning(head: bytes) -> str:
-    """How the text of a source begins whose first bytes these are, for a look: without blank lines."""
+def beginning(head: bytes, declared: Encoding | None = None) -> str:
+    """How the text of a source begins whose first bytes these are, for a look: without blank lines.
+
+    `declared` is its encoding if it has no byte order mark.
+    """
     for mark, codec in BYTE_ORDER_MARKS:
         if head.startswith(mark):
             return head[len(mark) :].decode(codec, "ignore").lstrip()
-    return head.decode("utf-8", "ignore").lstrip()
+    return head.decode(CODECS[declared or "utf-8"], "ignore").lstrip()
 
 
 def _decoded(name: str, pieces: Iterable[bytes], codec: str, start: int) -> Iterator[str]:

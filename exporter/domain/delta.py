@@ -45,12 +45,19 @@ class Changes:
         """Whether no later row says anything about the person."""
         return self._last.get(key, number) == number
 
-    def told(self, source: int) -> str:
-        """How the rows of a file are understood, as a sentence."""
+    def columns_of(self, source: int, mapped: Sequence[str]) -> tuple[str, ...]:
+        """What is read of a file: the mapped columns and, once it is known, the operation column."""
+        column = self.columns.get(source)
+        return tuple(dict.fromkeys((*mapped, *([column.name] if column else []))))
+
+    def found(self, source: int) -> tuple[str, ...]:
+        """How the rows of a file are understood, as a sentence; none where that is declared."""
+        if self.declared is not None:
+            return ()
         column = self.columns.get(source)
         if column is None:
-            return "no column says which rows are removals: all are taken as added or changed"
-        return f"column '{shown(column.name, 60)}' says what each row is"
+            return ("no operation column found: all rows are taken as added or changed",)
+        return (f"operation column '{shown(column.name, 60)}' found: its name is a known one",)
 
 
 def in_reading_order(files: Sequence[SourceFile]) -> list[tuple[int, SourceFile]]:

@@ -7,7 +7,7 @@ out is looked at again. Within nested objects, which are never sent, nobody look
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -15,11 +15,15 @@ import orjson
 
 from exporter.domain.csv_table import Lines
 from exporter.domain.dialect import Reading
+from exporter.domain.glance import glance
 from exporter.domain.reject import RejectReason, UnfitRow
 from exporter.domain.wording import shown, shown_list
 from exporter.errors import StopRunError
 
 MAX_NAMED_KEYS: Final = 20
+MAX_WANTED_KEYS: Final = 20
+MAX_KNOWN_KEYS: Final = 10_000
+"""So many are remembered, so that a file in which each object has others costs time and no memory."""
 JSON_SPACE: Final = " \t\r\n"
 _KEY_END: Final = re.compile(r'"[ \t\r]*:')
 _NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -49,15 +53,55 @@ def begins_with_object(beginning: str) -> bool:
         return False
 
 
+def keys_that(are_wanted: Callable[[str], bool], name: str, texts: Iterable[str]) -> tuple[str, ...]:
+    """The keys of all objects of a source that are wanted, in the order in which they turn up.
+
+    Ends before a line that holds no object, for whoever reads the rows will refuse it. Raises StopRunError
+    for a source that can't be read, or that has more than `MAX_WANTED_KEYS` of them.
+    """
+    found: dict[str, None] = {}
+    known: set[str] = set()
+    for line in Lines(name, texts):
+        try:
+            record = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            if line.strip(JSON_SPACE):
+                break
+            continue
+        if type(record) is not dict:
+            break
+        if record.keys() <= known:
+            continue
+        found.update(dict.fromkeys(filter(are_wanted, record)))
+        if len(found) > MAX_WANTED_KEYS:
+            raise StopRunError(
+                "ambiguous_operation",
+                f"{shown(name)} has over {MAX_WANTED_KEYS} keys that may say what became of a row. Nothing"
+                " was sent. Name the right one as `operation` in the mapping of the export, then drop the"
+                " file again.",
+            )
+        if len(known) < MAX_KNOWN_KEYS:
+            known.update(record)
+    return tuple(found)
+
+
 class JsonLinesTable:
     """One source as a table; `required` are the columns, or the keys of its first object where it is empty.
 
-    Raises StopRunError, when it is made or while rows are taken, for a file that can't be read.
+    The columns `more` are looked at as well. Raises StopRunError, when it is made or while rows are taken,
+    for a file that can't be read.
     """
 
     at_open_end = False
 
-    def __init__(self, name: str, texts: Iterable[str], reading: Reading, required: Sequence[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        texts: Iterable[str],
+        reading: Reading,
+        required: Sequence[str],
+        more: Sequence[str] = (),
+    ) -> None:
         self.name = name
         self.reading = reading
         self._line_number = 0
@@ -67,7 +111,8 @@ class JsonLinesTable:
         """The columns that are read; empty for a source without an object."""
         self.rows: Iterator[list[str]] = iter(())
         if first is not None:
-            self.header = tuple(required) or self._keys(*first)
+            self.header = tuple(dict.fromkeys((*required, *more))) if required else self._keys(*first)
+            self._looked_at = range(len(required), len(self.header)) if required else range(0)
             self.rows = self._rows(chain([first], lines))
 
     def unreadable(self, error: Exception, row: int) -> StopRunError:
@@ -110,7 +155,7 @@ class JsonLinesTable:
                     row -= 1
                     continue
                 raise self._broken(error, line, row) from None
-            values: list[Any] = list(map(self._object(record, row).get, self.header))
+            values = self._values(self._object(record, row))
             if missing:
                 missing.difference_update(record)
                 keys.update(dict.fromkeys(islice(record, MAX_NAMED_KEYS - len(keys))))
@@ -127,6 +172,16 @@ class JsonLinesTable:
         if missing:
             raise self._missing([column for column in self.header if column in missing], list(keys))
 
+    def _values(self, record: Record) -> list[Any]:
+        values = list(map(record.get, self.header))
+        for at in self._looked_at:
+            value = values[at]
+            if isinstance(value, list | dict):
+                values[at] = glance(None)
+            else:
+                values[at] = glance(str(value) if isinstance(value, float) else _as_text(value))
+        return values
+
     def _has_doubled_key(self, line: str, record: Record, row: int) -> bool:
         if len(_KEY_END.findall(line)) <= len(record):
             return False
@@ -137,7 +192,7 @@ class JsonLinesTable:
         if any(type(value) is float for value in values) or "-0" in line:
             # A float has lost how it was written, a whole number of over 64 bits is one too, and -0 is 0.
             exact = self._again(line, row, parse_float=str, parse_int=str)
-            values = list(map(exact.get, self.header))
+            values = self._values(exact)
         for column, value in zip(self.header, values, strict=True):
             if isinstance(value, list | dict):
                 what = "a list" if isinstance(value, list) else "an object"

@@ -58,7 +58,13 @@ _NAMES: Final = frozenset(
 )
 _PERHAPS: Final = frozenset({"status", "_status"})
 """Customers have such a column as well: it counts only where its first word can't be theirs."""
+_KNOWN: Final = _NAMES | _PERHAPS
 _WORDS_OF_CUSTOMERS: Final = frozenset({"", "active", "expired", "existing", "left", "read", *"cuird"})
+
+
+def may_be_operation(column: str) -> bool:
+    """Whether a column of this name, in any case, may say what became of each row."""
+    return _folded(column) in _KNOWN
 
 
 def operation_of_word(word: str) -> Operation | None:
@@ -78,7 +84,7 @@ def operation_of_moment(word: str) -> Operation | None:
 
 def reader_for(column: str) -> Callable[[str], Operation | None]:
     """How the values of a column of this name are read."""
-    name = column.casefold()
+    name = _folded(column)
     if name.endswith(("deleted_at", "removed_at")):
         return operation_of_moment
     if name.endswith(("deleted", "removed")):
@@ -91,7 +97,6 @@ class OperationColumn:
     """Where the operations of a file stand, and how they are read."""
 
     name: str
-    position: int
     read: Callable[[str], Operation | None]
 
 
@@ -105,11 +110,11 @@ def find_operation_column(
     than one.
     """
     if declared is not None:
-        return OperationColumn(declared, header.index(declared), reader_for(declared))
+        return OperationColumn(declared, reader_for(declared))
     found = [
-        OperationColumn(column, position, reader_for(column))
-        for position, column in enumerate(header)
-        if column.casefold() in _NAMES or (column.casefold() in _PERHAPS and _is_operation(row[position]))
+        OperationColumn(column, reader_for(column))
+        for column, cell in zip(header, row, strict=True)
+        if _folded(column) in _NAMES or (_folded(column) in _PERHAPS and _is_operation(cell))
     ]
     if len(found) > 1:
         raise StopRunError(
@@ -127,6 +132,10 @@ def why_unknown(column: str, word: str) -> str:
     harmless = len(word) <= MAX_WORD_SHOWN and word.isprintable() and "@" not in word
     what = f"'{word}'" if harmless else f"a text of {len(word):,} characters"
     return f"column '{shown(column, 60)}' has {what}"
+
+
+def _folded(column: str) -> str:
+    return column.strip().casefold()
 
 
 def _is_operation(word: str) -> bool:

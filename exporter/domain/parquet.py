@@ -14,6 +14,7 @@ from math import isnan
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final
 
 from exporter.domain.dialect import Reading
+from exporter.domain.glance import NO_TEXT, glance
 from exporter.domain.reading import ReadingWatch
 from exporter.domain.reject import RejectReason, UnfitRow
 from exporter.domain.source_file import SourceFile
@@ -59,7 +60,8 @@ Convert = Callable[[Any], Sequence[Text]]
 class ParquetTable:
     """One source as a table: `required`, or every column that can be read where it is empty.
 
-    Raises StopRunError, when it is made or while rows are taken, for a file that can't be read.
+    Columns that are `wanted` are looked at as well. Raises StopRunError, when it is made or while rows are
+    taken, for a file that can't be read.
     """
 
     at_open_end = False
@@ -72,6 +74,7 @@ class ParquetTable:
         watch: ReadingWatch,
         *,
         max_rows: int | None,
+        wanted: Callable[[str], bool] | None = None,
     ) -> None:
         self.name = file.name
         self.reading = reading
@@ -91,11 +94,17 @@ class ParquetTable:
         self.header = tuple(required) or tuple(name for name, convert in converts.items() if convert)
         """The columns that are read."""
         self._require()
+        looked_at = tuple(name for name in converts if required and wanted and wanted(name))
+        self.header = tuple(dict.fromkeys((*self.header, *looked_at)))
         unreadable = [name for name in self.header if converts[name] is None]
+        unreadable = [name for name in unreadable if name in required or not self._footer.is_nested(name)]
         if unreadable:
             raise self._unsupported(unreadable)
-        self._convert = {name: convert for name, convert in converts.items() if convert is not None}
-        self._footer.judge_sizes(self.name, self.header)
+        self._convert = {name: convert for name in self.header if (convert := converts[name])}
+        """Without those that are looked at and nested."""
+        for name in self._convert.keys() & set(looked_at).difference(required):
+            self._convert[name] = _glancing(self._convert[name])
+        self._footer.judge_sizes(self.name, [*self._convert])
         self.rows = self._rows()
 
     def unreadable(self, error: Exception, row: int) -> StopRunError:
@@ -135,8 +144,8 @@ class ParquetTable:
         )
         return StopRunError(
             "unsupported_type",
-            f"{shown(self.name)} has mapped columns of types that are no text: {types}. Write them as text, a"
-            " number, true and false, a date or a timestamp, or take them out of the mapping.",
+            f"{shown(self.name)} has columns to read of types that are no text: {types}. Write them as text,"
+            " a number, true and false, a date or a timestamp, or leave them out.",
         )
 
     def _rows(self) -> Iterator[Sequence[str]]:
@@ -156,12 +165,13 @@ class ParquetTable:
         import pyarrow as pa
 
         try:
-            parquet = self._footer.open(handle, self.header)
+            columns = [*self._convert]
+            parquet = self._footer.open(handle, columns)
             for number in range(self._footer.metadata.num_row_groups):
                 yield from parquet.iter_batches(
-                    batch_size=self._footer.batch_rows(number, self.header),
+                    batch_size=self._footer.batch_rows(number, columns),
                     row_groups=[number],
-                    columns=list(self.header),
+                    columns=columns,
                     use_threads=False,
                 )
         except (pa.ArrowException, OSError, ValueError) as error:
@@ -169,7 +179,12 @@ class ParquetTable:
 
     def _columns(self, batch: "pa.RecordBatch") -> list[Sequence[Text]]:
         try:
-            return [self._convert[name](batch.column(name)) for name in self.header]
+            return [
+                self._convert[name](batch.column(name))
+                if name in self._convert
+                else [NO_TEXT] * batch.num_rows
+                for name in self.header
+            ]
         except UnicodeDecodeError:
             where = f"in data rows {self._rows_done + 1:,} to {self._rows_done + batch.num_rows:,}"
             # Without its cause, which holds the text.
@@ -208,6 +223,12 @@ class _Footer:
         for at in range(group.num_columns):
             if wanted is None or self.metadata.schema.column(at).path in wanted:
                 yield group.column(at)
+
+    def is_nested(self, column: str) -> bool:
+        """Whether a column holds lists or further columns."""
+        import pyarrow as pa
+
+        return bool(pa.types.is_nested(self.schema.field(column).type))
 
     def judge_sizes(self, name: str, columns: Sequence[str] | None) -> None:
         """Refuse what can't be true and what is too large. Raises StopRunError."""
@@ -357,6 +378,10 @@ def _convert_of(kind: "pa.DataType", name: str) -> Convert | None:
         if matches(kind):
             return convert
     return None
+
+
+def _glancing(convert: Convert) -> Convert:
+    return lambda array: list(map(glance, convert(array)))
 
 
 def _shared(convert: Convert) -> Convert:

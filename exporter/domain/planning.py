@@ -16,13 +16,13 @@ from exporter.domain.configuration import Content
 from exporter.domain.contact import ContactMapping, contact_builder
 from exporter.domain.delta import Changes, in_reading_order
 from exporter.domain.dialect import UNDECLARED, Dialect, Reading
-from exporter.domain.operations import Operation, find_operation_column, why_unknown
+from exporter.domain.operations import Operation, find_operation_column, may_be_operation, why_unknown
 from exporter.domain.packing import Packer
 from exporter.domain.reading import ReadingWatch
 from exporter.domain.reject import Reject, RejectReason, UnfitRow
 from exporter.domain.source_file import SourceFile
 from exporter.domain.suppression import NOBODY, Suppressed
-from exporter.domain.table import Table, open_table
+from exporter.domain.table import Table, Wanted, open_table
 from exporter.domain.wording import shown
 from exporter.errors import StopRunError
 
@@ -97,19 +97,26 @@ def plan_drop(
     Raises StopRunError for a drop that can't be read whole; chunks handed on before that are void.
     """
     planner = _Planner(mapping, limits, on_chunk, on_reject, suppressed, first)
+    changes = Changes(mapping.operation) if content == "delta" else None
+    mapped = mapping.columns()
 
-    def tables() -> Iterator[tuple[int, Table]]:
+    def tables(wanted: Wanted | None = None) -> Iterator[tuple[int, Table]]:
         watch = ReadingWatch(limits.max_bytes, keep_going)
         for index, file in in_reading_order(files):
             table = open_table(
-                file, dialect, mapping.columns(), watch, max_ratio=limits.max_ratio, max_rows=limits.max_rows
+                file,
+                dialect,
+                changes.columns_of(index, mapped) if changes else mapped,
+                watch,
+                max_ratio=limits.max_ratio,
+                max_rows=limits.max_rows,
+                wanted=wanted,
             )
             if table.header:
                 yield index, table
 
-    changes = Changes(mapping.operation) if content == "delta" else None
     if changes is not None:
-        for index, table in tables():
+        for index, table in tables(may_be_operation if changes.declared is None else None):
             planner.look_over(index, table, changes)
         changes.looked_over()
         planner.rows = 0
@@ -122,7 +129,7 @@ def plan_drop(
             planner.note(table.reading)
         else:
             planner.take_changes(index, table, changes)
-            planner.note(replace(table.reading, found=(*table.reading.found, changes.told(index))))
+            planner.note(replace(table.reading, found=(*table.reading.found, *changes.found(index))))
         if planner.enough:
             return planner.finish()
     if not planner.rows:
@@ -209,8 +216,6 @@ class _Planner:
         reject = partial(self._reject, table.name, email_at)
         try:
             for row in table.rows:
-                if not row:
-                    continue
                 number += 1
                 if number > max_number:
                     raise self._too_many_rows(table)
@@ -245,12 +250,13 @@ class _Planner:
 
     def look_over(self, source: int, table: Table, changes: Changes) -> None:
         """Find out which row of each address is the last one that says anything."""
-        column = None
+        column, column_at = None, 0
         for _, row, address in self._addressed(table, _pass_over):
             if source not in changes.columns:
                 column = find_operation_column(table.name, table.header, row, changes.declared)
                 changes.columns[source] = column
-            operation = Operation.UPSERT if column is None else column.read(row[column.position])
+                column_at = table.header.index(column.name) if column else 0
+            operation = Operation.UPSERT if column is None else column.read(row[column_at])
             if operation not in {None, Operation.NOTHING}:
                 changes.note(_key(address), self.rows)
 
@@ -261,15 +267,16 @@ class _Planner:
         pack = self.packer.add if self.first is None else self._pack_first
         reject = partial(self._reject, table.name, email_at)
         column, most = changes.columns.get(source), self.packer.max_contact_bytes
+        column_at = table.header.index(column.name) if column else 0
         holds = self.suppressed.question
         try:
             for number, row, address in self._addressed(table, reject):
                 if holds is not None and holds(address):
                     self.suppressed_count += 1
                     continue
-                operation = Operation.UPSERT if column is None else column.read(row[column.position])
+                operation = Operation.UPSERT if column is None else column.read(row[column_at])
                 if column is not None and operation is None:
-                    why = why_unknown(column.name, row[column.position])
+                    why = why_unknown(column.name, row[column_at])
                     reject(number, row, RejectReason.UNKNOWN_OPERATION, why)
                 elif operation is Operation.NOTHING:
                     self.unchanged += 1
@@ -295,8 +302,6 @@ class _Planner:
         number = 0
         try:
             for row in table.rows:
-                if not row:
-                    continue
                 number += 1
                 self.rows += 1
                 if self.rows > self.limits.max_rows:

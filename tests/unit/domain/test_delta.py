@@ -147,8 +147,10 @@ def test_how_rows_are_understood_is_told() -> None:
     named = changes([("ann@example.org", "A", "u")])
     unnamed = plan(a_drop([("ann@example.org", "A", "u")], column="City"), content="delta")
 
-    assert named.summary.readings[0].found[-1] == "column '_op' says what each row is"
-    assert "all are taken as added or changed" in unnamed.summary.readings[0].found[-1]
+    assert named.summary.readings[0].found[-1] == "operation column '_op' found: its name is a known one"
+    assert unnamed.summary.readings[0].found[-1] == (
+        "no operation column found: all rows are taken as added or changed"
+    )
     assert len(unnamed.contacts) == 1
 
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.domain import parquet
-from exporter.domain.dialect import UNDECLARED, Dialect, Format
+from exporter.domain.dialect import UNDECLARED, Dialect, Encoding, Format
 from exporter.domain.reading import ReadingWatch
 from exporter.domain.source_file import SourceFile
 from exporter.domain.table import Table, open_table
@@ -163,7 +163,7 @@ def test_who_only_looks_sees_the_keys_of_the_first_object() -> None:
 
     assert (table.header, list(table.rows)) == (("b", "a"), [["1", "2"], ["", "4"]])
     assert table.reading.dialect.format == "jsonl"
-    assert table.reading.found == ("JSON Lines, by its first character, {",)
+    assert table.reading.found == ("format jsonl found: the first character is {",)
 
 
 @pytest.mark.parametrize("data", [b"", b"\n \r\n", b"\xef\xbb\xbf"])
@@ -495,3 +495,17 @@ def test_encrypted_parquet_is_refused_by_name(data: bytes) -> None:
 def test_a_header_in_braces_or_brackets_is_csv() -> None:
     assert rows_of(b"{Email},{Name}\na,b\n", ["{Email}"]) == [["a", "b"]]
     assert rows_of(b"[Email],[Name]\na,b\n", ["[Email]"]) == [["a", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "codec"),
+    [("utf-16", "utf-16-le"), ("latin-1", "latin-1"), ("windows-1252", "cp1252"), ("utf-8", "utf-8")],
+)
+def test_the_format_is_told_in_the_declared_encoding(encoding: Encoding, codec: str) -> None:
+    data = '\n{"Straße":"é","Email":"bücher"}\n'.encode(codec)
+
+    table = table_of(data, ["Email", "Straße"], dialect=Dialect(encoding=encoding))
+
+    assert (table.reading.dialect.format, [*table.rows]) == ("jsonl", [["bücher", "é"]])
+    code, _ = refused(data, dialect=Dialect(encoding=encoding, format="csv"))
+    assert code == "wrong_format"

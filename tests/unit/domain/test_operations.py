@@ -8,7 +8,6 @@ from exporter.errors import StopRunError
 
 def found(header: list[str], row: list[str] | None = None, declared: str | None = None) -> str | None:
     column = find_operation_column("a.csv", header, row or [""] * len(header), declared)
-    assert column is None or header[column.position] == column.name
     return column.name if column else None
 
 

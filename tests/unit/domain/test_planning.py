@@ -57,7 +57,7 @@ FOUND = {
     "backslash_at_the_end_of_quotes.csv": (
         "escape double found: line 2 and what follows can only be read with doubled quotes"
     ),
-    "json_lines.csv": "JSON Lines, by its first character, {",
+    "json_lines.csv": "format jsonl found: the first character is {",
     "utf16_little_endian.csv": "encoding utf-16 found: the file begins with its byte order mark",
     "utf16_big_endian.csv": "encoding utf-16 found: the file begins with its byte order mark",
 }
