@@ -14,7 +14,7 @@ from rich.text import Text
 from exporter.cli.console import Output
 from exporter.cli.drop import check_files, local_file
 from exporter.cli.follow import follow
-from exporter.cli.reports import counts_table, reasons_table, report_text
+from exporter.cli.reports import counts_table, readings_text, reasons_table, report_text
 from exporter.cli.running import ExitCode, JsonOption, exit_code, open_session, pick, run
 from exporter.cli.wording import plural
 from exporter.domain.configuration import Connection, Export
@@ -154,6 +154,7 @@ def _preview_json(found: Preview) -> dict[str, Any]:
         "request": found.request,
         "rejects": [asdict(reject) for reject in found.rejects],
         "would_stop": found.would_stop.model_dump() if found.would_stop else None,
+        "read_as": [*found.readings],
     }
 
 
@@ -165,6 +166,7 @@ def _preview_text(found: Preview) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"{said} This was a preview: nothing was sent."),
         Padding(counts_table(found.counts, planned=True), (1, 0, 0, 2), expand=False),
+        readings_text(found.readings),
     ]
     if found.reasons:
         parts.append(Padding(reasons_table(found.reasons), (1, 0, 0, 2), expand=False))

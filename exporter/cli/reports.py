@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -126,6 +126,11 @@ def _sources(report: RunReport) -> Text:
     return Text("\n".join([*shown, f"and {plural(more, 'more file')}"] if more else shown), style="dim")
 
 
+def readings_text(readings: Iterable[str]) -> RenderableType:
+    """How the files were read, a line for each way."""
+    return _indented(Text.assemble(("read as:", "dim"), *(f"\n  {sentence}" for sentence in readings)))
+
+
 def reasons_table(reasons: dict[str, int]) -> Table:
     """Why rows did not arrive, the commonest reason first."""
     table = Table.grid(padding=(0, 2))
@@ -166,5 +171,21 @@ def _hint(label: str, command: str) -> Text:
     return Text.assemble((f"{label}: ", "dim"), command)
 
 
-def _indented(part: RenderableType, *, above: int = 1) -> Padding:
-    return Padding(part, (above, 0, 0, 2), expand=False)
+class _Indented:
+    """A text or a table two columns in. Where lines are not broken, as in a file, no line of text is cut."""
+
+    def __init__(self, part: RenderableType, above: int) -> None:
+        self._part = part
+        self._above = above
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if options.no_wrap and isinstance(self._part, Text):
+            lines = self._part.split("\n", allow_blank=True)
+            yield from [Text("")] * self._above
+            yield from (Text.assemble("  ", line) for line in lines)
+        else:
+            yield Padding(self._part, (self._above, 0, 0, 2), expand=False)
+
+
+def _indented(part: RenderableType, *, above: int = 1) -> _Indented:
+    return _Indented(part, above)

@@ -12,7 +12,7 @@ import typer
 
 from exporter.cli.console import Output
 from exporter.cli.follow import follow
-from exporter.cli.reports import report_text, runs_table
+from exporter.cli.reports import readings_text, report_text, runs_table
 from exporter.cli.running import ExitCode, JsonOption, exit_code, open_session, run, whoever_asks
 from exporter.domain.pause import MAX_REASON_CHARACTERS, Pause
 from exporter.domain.retention import REJECT_DAYS, ended_before
@@ -67,11 +67,19 @@ def list_runs(
 
 @runs.command("show")
 def show_run(run_id: RunArgument, as_json: JsonOption = False) -> None:
-    """Show a run's report; before its end, what is known so far."""
+    """Show a run's report and how its files were read; before its end, what is known so far."""
 
     async def work(output: Output) -> int:
         async with open_session() as session:
-            await _show(await find_run(run_id, session.ports), session.ports, output)
+            found = await find_run(run_id, session.ports)
+            report = await present_report(found, session.ports)
+            plan = await session.ports.plans.record(found.run_id)
+        readings = plan.readings if plan else ()
+        beside = {"read_as": [*readings]} if readings else {}
+        output.document(report.model_dump(mode="json") | beside)
+        output.show(report_text(report))
+        if readings:
+            output.show(readings_text(readings))
         return ExitCode.DONE
 
     run(work, as_json=as_json)

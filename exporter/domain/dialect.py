@@ -81,3 +81,5 @@ class Reading:
     """With what was found out filled in."""
     found: tuple[str, ...] = ()
     """What was found out rather than declared or the rule, a short sentence each, and what it shows by."""
+    files: int = 1
+    """How many files were read alike."""

@@ -195,8 +195,10 @@ class _Planner:
         )
 
     def note(self, reading: Reading) -> None:
-        """Remember how a file is read, unless one before it was read alike."""
-        self.readings.setdefault((reading.dialect, reading.found), reading)
+        """Remember how a file is read, or that one more is read like one before it."""
+        way = (reading.dialect, reading.found)
+        alike = self.readings.get(way)
+        self.readings[way] = replace(alike, files=alike.files + 1) if alike else reading
 
     def take(self, source: int, table: Table) -> None:
         """Every row of `table`, the drop's source number `source`, becomes a contact, a reject or a repeat.

@@ -262,7 +262,7 @@ class PlanRecord(_Document):
     """
 
     schema_number: int = 2
-    """2: it counts unchanged rows."""
+    """2: it counts unchanged rows, and says how the files were read."""
     epoch: int
     rows: int
     rejected: int
@@ -271,6 +271,8 @@ class PlanRecord(_Document):
     unchanged: int = 0
     reasons: dict[str, int]
     bodies: tuple[tuple[int, ...], ...]
+    readings: tuple[str, ...] = ()
+    """How the files were read, a sentence for each way."""
 
     @property
     def contacts(self) -> int:

@@ -28,7 +28,7 @@ class Event(StrEnum):
     PLAN_STARTED = "plan.started"
     """A run's drop is being read."""
     PLAN_COMPLETED = "plan.completed"
-    """The drop was read, checked and judged; chunks lie ready."""
+    """The drop was read, checked and judged; chunks lie ready. `reading`: formats, in closed words."""
     CHUNK_DEFERRED = "chunk.deferred"
     """A chunk waits for its slots or for another owner."""
     CHUNK_STARTED = "chunk.started"
@@ -89,7 +89,7 @@ FIELDS: Final[Mapping[Event, frozenset[str]]] = MappingProxyType(
             Event.RUN_ORDERED: (*_RUN, "drop"),
             Event.RUN_SKIPPED: ("run_id", "drop"),
             Event.PLAN_STARTED: (*_RUN, "epoch"),
-            Event.PLAN_COMPLETED: (*_RUN, "rows", "rejected", "unchanged", "contacts", "chunks"),
+            Event.PLAN_COMPLETED: (*_RUN, "rows", "rejected", "unchanged", "contacts", "chunks", "reading"),
             Event.CHUNK_DEFERRED: ("run_id", "chunk", "seconds", "why"),
             Event.CHUNK_STARTED: (*_RUN, "chunk", "epoch", "bodies"),
             Event.CHUNK_SENT: (*_RUN, "chunk", "epoch", "accepted", "contacts", "requests"),

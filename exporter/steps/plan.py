@@ -12,6 +12,7 @@ from exporter.domain.chunk import Chunk
 from exporter.domain.contact import ContactMapping
 from exporter.domain.drop import Source
 from exporter.domain.planning import judge_size, plan_drop
+from exporter.domain.read_as import formats_of, read_as
 from exporter.domain.run import PlanRecord, Run, RunState
 from exporter.domain.source_file import SourceFile
 from exporter.domain.suppression import NOBODY, Suppressed
@@ -147,7 +148,7 @@ async def _plan_claimed(run: Run, hold: _Hold, ports: Ports, gate: asyncio.Lock)
         Event.PLAN_STARTED, run_id=run.run_id, export_id=run.export_id, epoch=hold.claim.epoch
     )
     mapping = await resolve_mapping(export, connection, ports)
-    record = await _read_in_turn(run, mapping, hold, ports, gate)
+    record, formats = await _read_in_turn(run, mapping, hold, ports, gate)
     await seal(run, ports)
     record = await ports.plans.finish(run.run_id, record)
     ports.telemetry.event(
@@ -159,6 +160,7 @@ async def _plan_claimed(run: Run, hold: _Hold, ports: Ports, gate: asyncio.Lock)
         unchanged=record.unchanged,
         contacts=record.contacts,
         chunks=len(record.bodies),
+        reading=formats,
     )
     if run.first is None:
         judge_rejects(record.rows, record.rejected, record.reasons, export.tolerated_reject_percentage)
@@ -190,10 +192,11 @@ async def _plan_claimed(run: Run, hold: _Hold, ports: Ports, gate: asyncio.Lock)
 
 async def _read_in_turn(
     run: Run, mapping: ContactMapping, hold: _Hold, ports: Ports, gate: asyncio.Lock
-) -> PlanRecord:
+) -> tuple[PlanRecord, str]:
     """Read the drop in a thread of its own when no other drop is being read in this process.
 
-    Raises RetryLaterError when the other one takes long: another instance may take this one then.
+    The plan, and in closed words how the files were read. Raises RetryLaterError when the other one takes
+    long: another instance may take this one then.
     """
     try:
         async with asyncio.timeout(TURN_SECONDS):
@@ -218,8 +221,8 @@ def _read(
     writer: PlanWriter,
     ports: Ports,
     keep_going: Callable[[], None],
-) -> PlanRecord:
-    """Read, check and pack the drop; blocking.
+) -> tuple[PlanRecord, str]:
+    """Read, check and pack the drop; blocking. The plan, and in closed words how the files were read.
 
     Where only the first contacts are wanted, the whole drop is read, checked and judged all the same: who
     looks at a few contacts wants to know whether the rest will do.
@@ -256,7 +259,7 @@ def _read(
         first=run.first,
         suppressed=suppressed,
     )
-    return PlanRecord(
+    record = PlanRecord(
         epoch=epoch,
         rows=summary.rows,
         rejected=summary.rejected,
@@ -265,7 +268,9 @@ def _read(
         unchanged=summary.unchanged,
         reasons=summary.reasons,
         bodies=tuple(bodies),
+        readings=read_as(summary.readings),
     )
+    return record, formats_of(summary.readings)
 
 
 def source_file(source: Source, ports: Ports) -> SourceFile:

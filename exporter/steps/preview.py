@@ -9,6 +9,7 @@ import orjson
 from exporter.domain.chunk import Chunk, request_body
 from exporter.domain.configuration import Connection, Export
 from exporter.domain.planning import PlanSummary, plan_drop
+from exporter.domain.read_as import read_as
 from exporter.domain.reject import Reject
 from exporter.domain.run import Counts, RunError
 from exporter.domain.source_file import SourceFile
@@ -34,6 +35,8 @@ class Preview:
     """The first rows that would be rejected."""
     would_stop: RunError | None
     """Why a run would send nothing at all."""
+    readings: tuple[str, ...]
+    """How the files are read, a sentence for each way."""
 
 
 @dataclass(slots=True)
@@ -93,6 +96,7 @@ async def preview(
         request=orjson.loads(request),
         rejects=beginning.rejects,
         would_stop=_verdict(summary, export.tolerated_reject_percentage),
+        readings=read_as(summary.readings),
     )
 
 

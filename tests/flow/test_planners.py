@@ -6,6 +6,7 @@ import pytest
 
 from exporter.domain.chunk import Chunk, decode_chunk
 from exporter.domain.run import PlanRecord, RunState
+from exporter.steps.events import Event
 from tests.builders import a_connection, addresses, an_export
 from tests.fakes.activecampaign import FakeActiveCampaign
 from tests.fakes.plans import FakePlanStore, FakePlanWriter
@@ -102,3 +103,15 @@ async def test_a_planner_that_stands_still_for_five_minutes_finds_another_plan_i
     assert account.requests[0].at < 250
     assert account.repeated_count == account.throttled_count == 0
     check_one_plan_was_sent(world, account)
+
+
+async def test_how_the_files_were_read_is_kept_and_told_in_closed_words() -> None:
+    world = World(worker_count=1)
+    await world.connect(a_connection(), an_export())
+    await world.drop(b"Email;City\r\nann@example.org;Oslo\r\n", "vip/secret plan.csv")
+    await world.until_quiet()
+
+    (sentence,) = plan_record(world).readings
+    assert sentence.startswith("vip/secret plan.csv: CSV in UTF-8, delimited by semicolons,")
+    (told,) = [fields for event, fields in world.telemetry.events if event is Event.PLAN_COMPLETED]
+    assert told["reading"] == "csv/utf-8/semicolon"

@@ -32,6 +32,8 @@ def test_a_preview_shows_the_request_and_sends_nothing(site: Site) -> None:
     counts = answer.document["counts"]
     assert (counts["rows"], counts["rejected"], counts["undelivered"]) == (601, 1, 600)
     assert answer.document["bulk_requests"] == 3
+    (read_as,) = answer.document["read_as"]
+    assert read_as.startswith("preview.csv: CSV in UTF-8, delimited by commas,")
     assert [(reject["row"], reject["reason"]) for reject in answer.document["rejects"]] == [
         (601, "invalid_email")
     ]

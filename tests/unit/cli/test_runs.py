@@ -1,4 +1,5 @@
 from exporter.cli.running import ExitCode
+from exporter.domain.run import PlanRecord
 from tests.unit.cli.world import World, a_report
 
 REJECTS = b'source,row,reason,detail,email\r\nvip/a.csv,7,invalid_email,there is no @,"\'=x, y"\r\n'
@@ -31,6 +32,29 @@ def test_a_run_is_shown_by_the_beginning_of_its_id(world: World) -> None:
     assert world.document == report.model_dump(mode="json")
     assert world.command("run", "show", report.run_id) == ExitCode.DONE
     assert "too many rejects" in world.out
+
+
+def test_no_line_is_cut_where_nobody_sees_its_width(world: World) -> None:
+    message = "too many rejects " * 30 + "end"
+    world.has_run(a_report("failed", error=message))
+
+    assert world.command("run", "show", "aaa") == ExitCode.DONE
+    assert f"  {message}" in world.out.splitlines()
+
+
+def test_a_run_is_shown_with_how_its_files_were_read_beside_its_report(world: World) -> None:
+    report = a_report(delivered=3)
+    world.has_run(report)
+    told = ("vip/a.csv: CSV in UTF-8", "[b]b.csv: Parquet" + "; found" * 50)
+    world.plans[report.run_id] = PlanRecord(
+        epoch=1, rows=3, rejected=0, duplicates=0, reasons={}, bodies=((3,),), readings=told
+    )
+
+    assert world.command("run", "show", "aaa", "--json") == ExitCode.DONE
+    assert world.document == {**report.model_dump(mode="json"), "read_as": [*told]}
+    assert world.command("run", "show", "aaa") == ExitCode.DONE
+    lines = [line.strip() for line in world.out.splitlines()]
+    assert lines[lines.index("read as:") :][:3] == ["read as:", *told]
 
 
 def test_an_id_that_names_no_run_or_many_is_an_error(world: World) -> None:

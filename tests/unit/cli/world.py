@@ -15,7 +15,7 @@ from exporter.cli.main import run_command_line
 from exporter.domain.configuration import Connection, Consent, Export, Mapping
 from exporter.domain.drop import DropRecord, Source, drop_version
 from exporter.domain.pause import Pauses
-from exporter.domain.run import Counts, RequestCounts, Run, RunError, RunReport, RunState
+from exporter.domain.run import Counts, PlanRecord, RequestCounts, Run, RunError, RunReport, RunState
 from exporter.settings import Settings
 from exporter.steps.messages import Message, Queue
 from exporter.steps.ports import Ports
@@ -125,6 +125,7 @@ class World:
     pauses: FakePauses = field(default_factory=FakePauses)
     drops: FakeDrops = field(default_factory=FakeDrops)
     reports: FakeReports = field(default_factory=FakeReports)
+    plans: dict[str, PlanRecord] = field(default_factory=dict)
     clock: FakeClock = field(default_factory=FakeClock)
     queued: list[tuple[Queue, Message]] = field(default_factory=list)
     """What commands have put on the queues."""
@@ -135,8 +136,8 @@ class World:
 
     @property
     def ports(self) -> Ports:
-        async def nothing(run_id: str) -> None:
-            return None
+        async def plan_record(run_id: str) -> PlanRecord | None:
+            return self.plans.get(run_id)
 
         async def send(queue: Queue, message: Message, *, delay_seconds: float = 0.0) -> None:
             self.queued.append((queue, message))
@@ -153,7 +154,7 @@ class World:
                 reports=self.reports,
                 clock=self.clock,
                 randomness=SimpleNamespace(token=lambda: "0123456789ab"),
-                plans=SimpleNamespace(record=nothing),
+                plans=SimpleNamespace(record=plan_record),
             ),
         )
 
