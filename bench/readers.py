@@ -1,15 +1,18 @@
-"""Measure the plan of one made-up segment as CSV, JSON Lines and Parquet, each in a process of its own.
+"""Measure the plan of one made-up segment as CSV, JSON Lines and Parquet, and a bare loop over the CSV.
 
     .venv/bin/python bench/readers.py --rows 1000000
 
-All three hold the same rows, and must give the same contacts. It prints figures and judges nothing. Memory is
-the peak of the whole process (VmHWM from /proc), so it runs on Linux.
+Each runs in a process of its own, in turns. All three hold the same rows, and must give the same contacts. It
+prints figures and judges nothing. Ratios are of processor time in the program itself, which other work on the
+machine disturbs less than time on the clock. Memory is the peak of the whole process (VmHWM from /proc), so
+it runs on Linux.
 """
 
 import argparse
 import csv
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -43,14 +46,15 @@ Row = dict[str, str]
 
 
 def main() -> None:
-    """Make the files, plan each in a process of its own, and print what it took."""
+    """Make the files, read each in a process of its own, and print what it took."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the segment (1000000)")
     parser.add_argument("--repeats", type=int, default=3, help="plans of each file; the quickest counts (3)")
-    parser.add_argument("--plan", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.plan:
-        print(json.dumps(planned(options.plan)))
+    if options.work:
+        name, file = options.work
+        print(json.dumps(measured(WORK[name], Path(file))))
         return
     with tempfile.TemporaryDirectory(prefix="exporter-bench-") as folder:
         compare(made(Path(folder), options.rows), options.repeats)
@@ -100,13 +104,28 @@ def write_parquet(file: Path, rows: Callable[[], Iterator[Row]]) -> None:
             writer.write_table(pa.Table.from_pylist(batch, schema))
 
 
-def planned(file: Path) -> dict[str, float]:
-    """Seconds, peak megabytes and contacts of this process's plan of a file."""
+def planned(file: Path) -> int:
+    """The contacts of a file's plan."""
     source = SourceFile(file.name, partial(blocks_of, file), lambda: file.open("rb"))
-    began = time.perf_counter()
-    summary = plan_drop([source], MAPPING, on_chunk=lambda _: None, on_reject=lambda _: None)
+    return plan_drop([source], MAPPING, on_chunk=lambda _: None, on_reject=lambda _: None).contacts
+
+
+def read_bare(file: Path) -> int:
+    """The rows of a CSV file, and nothing done with them."""
+    with file.open(encoding="utf-8", newline="") as lines:
+        return sum(1 for _ in csv.reader(lines)) - 1
+
+
+WORK: Final[dict[str, Callable[[Path], int]]] = {"plan": planned, "bare": read_bare}
+
+
+def measured(work: Callable[[Path], int], file: Path) -> dict[str, float]:
+    """What `work` gives for a file, its seconds on the clock and of processor time, and its process's peak."""
+    began, began_cpu = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    count = work(file)
+    cpu_seconds = resource.getrusage(resource.RUSAGE_SELF).ru_utime - began_cpu
     seconds = time.perf_counter() - began
-    return {"seconds": seconds, "megabytes": peak_megabytes(), "contacts": summary.contacts}
+    return {"count": count, "seconds": seconds, "cpu": cpu_seconds, "megabytes": peak_megabytes()}
 
 
 def blocks_of(file: Path) -> Iterator[bytes]:
@@ -124,24 +143,26 @@ def peak_megabytes() -> float:
 
 
 def compare(files: list[Path], repeats: int) -> None:
-    """Plan the files in turns, and print each one's quickest plan beside the first one's."""
-    runs: dict[Path, list[dict[str, float]]] = {file: [] for file in files}
+    """Read the files in turns, and print each one's quickest plan beside the bare loop and the first plan."""
+    jobs = [("bare", files[0]), *(("plan", file) for file in files)]
+    runs: dict[tuple[str, Path], list[dict[str, float]]] = {job: [] for job in jobs}
     for _ in range(repeats):
-        for file, found in runs.items():
-            command = [sys.executable, __file__, "--plan", str(file)]
+        for (work, file), found in runs.items():
+            command = [sys.executable, __file__, "--work", work, str(file)]
             output = subprocess.run(command, check=True, capture_output=True, env=os.environ).stdout
             found.append(json.loads(output))
-    quickest = {file: min(found, key=lambda run: run["seconds"]) for file, found in runs.items()}
-    first = quickest[files[0]]
-    for file, run in quickest.items():
-        peak = max(found["megabytes"] for found in runs[file])
+    quickest = {job: min(found, key=lambda run: run["cpu"]) for job, found in runs.items()}
+    bare, first, *others = quickest.values()
+    for (work, file), run in quickest.items():
+        peak = max(found["megabytes"] for found in runs[work, file])
         size = file.stat().st_size / 1e6
         print(
-            f"{file.suffix[1:]:8} {size:7.1f} MB file, {run['contacts']:,.0f} contacts: {run['seconds']:6.2f}"
-            f" s ({run['seconds'] / first['seconds']:.2f} x), peak {peak:4.0f} MB"
+            f"{work} {file.suffix[1:]:8} {size:6.1f} MB file, {run['count']:9,.0f}: {run['cpu']:6.2f} s of"
+            f" processor time, {run['seconds']:6.2f} s; {run['cpu'] / bare['cpu']:5.2f} x the bare loop,"
+            f" {run['cpu'] / first['cpu']:4.2f} x the plan of CSV; peak {peak:4.0f} MB"
         )
-        if run["contacts"] != first["contacts"]:
-            sys.exit(f"{file.name} gives other contacts than {files[0].name}")
+    if any(other["count"] != first["count"] for other in others):
+        sys.exit("the files give different numbers of contacts")
 
 
 if __name__ == "__main__":
