@@ -120,7 +120,7 @@ WORK: Final[dict[str, Callable[[Path], int]]] = {"plan": planned, "bare": read_b
 
 
 def measured(work: Callable[[Path], int], file: Path) -> dict[str, float]:
-    """What `work` gives for a file, its seconds on the clock and of processor time, and its process's peak."""
+    """What `work` gives for a file, its seconds on the clock and of processor time, and the peak."""
     began, began_cpu = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_utime
     count = work(file)
     cpu_seconds = resource.getrusage(resource.RUSAGE_SELF).ru_utime - began_cpu
