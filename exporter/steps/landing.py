@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from exporter.domain.commits import is_commit
-from exporter.domain.drop import Source
+from exporter.domain.drop import END_MARKERS, Source
 from exporter.domain.json_place import MAX_MANIFEST_BYTES
 from exporter.domain.layout import Drop, Landing, Meaning, Place, Sign, classify, drops_of
 from exporter.domain.manifest import Listed, is_manifest, needed_files, read_manifest
-from exporter.domain.recipe import Recipe
+from exporter.domain.recipe import Completeness, Recipe
 from exporter.domain.recipes import BUILT_IN
 from exporter.errors import StopRunError
 from exporter.steps.ports import Ports
@@ -46,9 +47,29 @@ async def look(blob: str, ports: Ports) -> Look:
     meaning = classify(blob, recipes)
     if not isinstance(meaning, Place | Sign):
         return Look(blob, meaning, recipes, (), {})
-    landing = await _landing(meaning.root, recipes, ports)
+    # One file that is a whole drop needs no look at its neighbours, only at what may lie below its name.
+    is_alone = isinstance(meaning, Place) and meaning.recipe.complete[0] is Completeness.AT_ONCE
+    landing = await _landing(blob if is_alone else meaning.root, recipes, ports)
     drops = tuple(drop for drop in drops_of(landing) if drop.files and _has(drop, blob))
     return Look(blob, meaning, recipes, drops, landing.manifests)
+
+
+async def look_at_arrival(blob: str, ports: Ports) -> Look:
+    """As `look`, but without drops where a data file that arrives can't make its drop whole.
+
+    A folder of thousands of files would be listed for each of them. Where quiet decides the sweep comes, a
+    commit is announced itself, and without a marker none has come yet.
+    """
+    recipes = await known_recipes(ports)
+    meaning = classify(blob, recipes)
+    if isinstance(meaning, Place) and not _DECIDE_AT_ARRIVAL & {*meaning.recipe.complete}:
+        markers = [await ports.drops.source(meaning.folder + marker) for marker in sorted(END_MARKERS)]
+        if not any(markers):
+            return Look(blob, meaning, recipes, (), {})
+    return await look(blob, ports)
+
+
+_DECIDE_AT_ARRIVAL: Final = frozenset({Completeness.AT_ONCE, Completeness.MANIFEST})
 
 
 def _has(drop: Drop, blob: str) -> bool:

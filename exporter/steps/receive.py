@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from exporter.domain.configuration import Connection
 from exporter.domain.drop import DropRecord, Source, drop_version
-from exporter.domain.layout import Drop, Junk, Stray
+from exporter.domain.layout import Drop, Junk, Meaning, Place, Stray
 from exporter.domain.recipe import Completeness
 from exporter.domain.run import (
     Counts,
@@ -20,7 +20,7 @@ from exporter.domain.run import (
 from exporter.domain.testdrop import token_in
 from exporter.steps.events import Event, SpanName
 from exporter.steps.join import files_for, run_to_join
-from exporter.steps.landing import look, survey
+from exporter.steps.landing import look_at_arrival, survey
 from exporter.steps.messages import PlanMessage, Queue
 from exporter.steps.ports import Ports, Stored, StoredExport
 
@@ -35,7 +35,7 @@ async def receive(blob: str, ports: Ports) -> list[DropRecord]:
     Safe to repeat: the same files are the same drop, and the same drop gives the same runs.
     Returns what is recorded about the drops that are whole now; nothing where the blob starts nothing.
     """
-    found = await look(blob, ports)
+    found = await look_at_arrival(blob, ports)
     if isinstance(found.meaning, Junk):
         ports.telemetry.event(Event.DROP_IGNORED, why=found.meaning.why)
         await _acknowledge(blob, ports)
@@ -44,7 +44,7 @@ async def receive(blob: str, ports: Ports) -> list[DropRecord]:
         await _list_stray(blob, found.meaning, ports)
         return []
     if not found.drops:
-        ports.telemetry.event(Event.DROP_IGNORED, why="its files are gone, or it speaks of none")
+        _tell_nothing_starts(found.meaning, ports)
     records = []
     for drop in found.drops:
         record = await take_up(drop, ports) if drop.complete else None
@@ -53,6 +53,15 @@ async def receive(blob: str, ports: Ports) -> list[DropRecord]:
         else:
             ports.telemetry.event(Event.DROP_WAITING, why=drop.by.value, files=len(drop.files))
     return records
+
+
+def _tell_nothing_starts(meaning: Meaning, ports: Ports) -> None:
+    if not isinstance(meaning, Place):
+        ports.telemetry.event(Event.DROP_IGNORED, why="it speaks of no file that is there")
+    elif meaning.recipe.complete[0] is Completeness.AT_ONCE:
+        ports.telemetry.event(Event.DROP_IGNORED, why="its files are gone")
+    else:
+        ports.telemetry.event(Event.DROP_WAITING, why=meaning.recipe.complete[-1].value)
 
 
 async def take_up(drop: Drop, ports: Ports, *, announced: bool = True) -> DropRecord | None:

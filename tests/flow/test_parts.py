@@ -7,6 +7,7 @@ import pytest
 from exporter.domain.recipe import Completeness, Recipe
 from exporter.domain.run import RunState
 from exporter.steps.events import Event
+from exporter.steps.sweep import sweep
 from tests.builders import a_connection, a_segment, addresses, an_export
 from tests.fakes.drops import FakeDropStore
 from tests.fakes.world import World
@@ -186,7 +187,7 @@ async def test_a_run_waits_while_parts_still_come_that_nothing_but_quiet_ends() 
     world.busy_until = world.clock.monotonic() + 600
     world.sweeps = False
     await world.clock.sleep(QUIET_SECONDS + 1)
-    await world.announce("vip/monday/data_0.csv")
+    await sweep(world.workers[0].ports)
     assert world.run().state is RunState.QUEUED
 
     await put(world, "vip/monday/data_1.csv", *addresses(2, "bo"))
