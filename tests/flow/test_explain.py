@@ -6,6 +6,7 @@ from exporter.domain.dialect import Dialect
 from exporter.domain.recipe import Completeness, Recipe
 from exporter.domain.recipes import BUILT_IN
 from exporter.steps.explain import Explanation, ExportView, Kind, Outcome, explain
+from exporter.steps.sweep import sweep
 from tests.builders import a_connection, a_segment, addresses, an_export
 from tests.fakes.world import World
 
@@ -232,7 +233,7 @@ async def test_a_late_part_joins_the_run_that_has_the_others() -> None:
     await world.registry.put_recipe(own, etag=None)
     await world.drop(a_segment(addresses(2, "first")), "in/vip/march/1.csv")
     await world.clock.sleep(5)
-    await world.announce("in/vip/march/1.csv")
+    await sweep(world.workers[0].ports)
     await world.drop(a_segment(addresses(2, "second")), "in/vip/march/2.csv")
     await world.clock.sleep(5)
     export = only_export(await explained(world, "in/vip/march/2.csv"))
