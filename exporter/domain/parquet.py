@@ -48,6 +48,8 @@ INT96_UNIT: Final = "us"
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - a count of seconds, with or without a zone
 _DAY_MILLISECONDS: Final = 86_400_000
+_OF_BYTES: Final = frozenset({"BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"})
+"""Physical types that texts have."""
 _DIGITS: Final = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 """Decimal places of a second, by pyarrow's word for the unit."""
 
@@ -452,20 +454,29 @@ class ParquetCopy:
         self._footer.judge_sizes(name, None)
 
     def rows(self) -> Iterator[tuple[int, list[object]]]:
-        """Each row's number, and its values of all types that can hold texts."""
-        import pyarrow as pa
+        """Each row's number, and its values as far as they can hold texts, however deep.
 
-        is_ = pa.types
-        silent = (is_.is_primitive, is_.is_decimal, is_.is_null)
-        schema = self._footer.schema
-        fields = [at for at, field in enumerate(schema) if not any(test(field.type) for test in silent)]
+        Raises StopRunError for a text that is not UTF-8.
+        """
         number = 0
-        for table in self._groups():
-            for batch in table.select(fields).to_batches(max_chunksize=BATCH_ROWS):
-                columns = [column.to_pylist() for column in batch.columns]
+        for table in self._groups(self._text_paths()):
+            for batch in table.to_batches(max_chunksize=BATCH_ROWS):
+                try:
+                    columns = [column.to_pylist() for column in batch.columns]
+                except UnicodeDecodeError:
+                    raise StopRunError(
+                        "bad_encoding", f"{shown(self._name)} holds a text that is not UTF-8"
+                    ) from None
                 for values in zip(*columns, strict=True):
                     number += 1
                     yield number, list(values)
+
+    def _text_paths(self) -> list[str]:
+        """The leaves that hold bytes. Of all others some hold what Python has no value for, such as moments
+        in nanoseconds."""
+        schema = self._footer.metadata.schema
+        leaves = [schema.column(at) for at in range(len(schema))]
+        return [leaf.path for leaf in leaves if leaf.physical_type in _OF_BYTES]
 
     def write_without(self, numbers: Collection[int], target: IO[bytes]) -> None:
         """Write the other rows, with the same schema, compression and row groups.
@@ -487,9 +498,11 @@ class ParquetCopy:
         number = 0
         with pq.ParquetWriter(target, self._footer.schema, **options) as writer:
             for table in self._groups():
-                mask = [at not in numbers for at in range(number + 1, number + 1 + table.num_rows)]
+                # Slices, as not every type can be filtered.
+                removed = [at for at in range(table.num_rows) if number + at + 1 in numbers]
+                borders = zip([-1, *removed], [*removed, table.num_rows], strict=True)
+                kept = pa.concat_tables([table.slice(at + 1, end - at - 1) for at, end in borders])
                 number += table.num_rows
-                kept = table.filter(pa.array(mask, pa.bool_()))
                 if kept.num_rows:
                     writer.write_table(kept, row_group_size=kept.num_rows)
         target.seek(0)
@@ -500,7 +513,7 @@ class ParquetCopy:
                 f"{shown(self._name)} has columns of types that can't be written again alike",
             )
 
-    def _groups(self) -> "Iterator[pa.Table]":
+    def _groups(self, columns: list[str] | None = None) -> "Iterator[pa.Table]":
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -512,7 +525,7 @@ class ParquetCopy:
                 pre_buffer=False,
             )
             for number in range(self._footer.metadata.num_row_groups):
-                yield parquet.read_row_group(number, use_threads=False)
+                yield parquet.read_row_group(number, columns=columns, use_threads=False)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise _bad(self._name, shown(str(error).partition("\n")[0], 120)) from error
 

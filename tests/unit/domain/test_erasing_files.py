@@ -275,6 +275,43 @@ def test_a_person_within_a_nested_column_counts(column: object) -> None:
     assert pq.read_table(io.BytesIO(data)).num_rows == 1
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(["x", "y", None], pa.string_view()),
+        pa.array([b"x", None, b"y"], pa.binary_view()),
+        pa.array([{"at": 1, "by": "x"}] * 3, pa.struct({"at": pa.timestamp("ns"), "by": pa.string()})),
+        pa.array(
+            [[{"on": 2**31 - 1, "by": "x"}]] * 3, pa.list_(pa.struct({"on": pa.date32(), "by": pa.string()}))
+        ),
+        pa.array([[1], None, [2]], pa.list_(pa.timestamp("us", "Mars/Base"))),
+    ],
+    ids=["text view", "binary view", "nanoseconds", "far date", "zone"],
+)
+def test_no_type_of_another_column_is_in_the_way(column: pa.Array) -> None:
+    written = io.BytesIO()
+    table = pa.table({"Email": ["bo@example.org", "ann@example.org", "cy@example.org"], "more": column})
+    pq.write_table(table, written)
+
+    data, count = erased(written.getvalue())
+
+    assert count == 1
+    left = pq.read_table(io.BytesIO(data))
+    before = pq.read_table(written)
+    assert left.equals(pa.concat_tables([before.slice(0, 1), before.slice(2)]), check_metadata=True)
+
+
+def test_a_text_of_parquet_that_is_none_is_told() -> None:
+    written = io.BytesIO()
+    texts = pa.array([b"\xff"]).view(pa.string())
+    pq.write_table(pa.table({"Email": ["ann@example.org"], "Note": texts}), written)
+
+    with pytest.raises(StopRunError) as caught:
+        erased(written.getvalue())
+
+    assert caught.value.code == "bad_encoding"
+
+
 def test_parquet_that_can_not_be_written_alike_is_told() -> None:
     written = io.BytesIO()
     moments = pa.array([datetime(2024, 2, 29)], pa.timestamp("ns"))  # noqa: DTZ001 - as Spark writes them
