@@ -1,5 +1,6 @@
 """Pieces of text become rows, and on the way it is found out whether backslashes escape."""
 
+import csv
 import io
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -15,10 +16,21 @@ LOOK_CHARACTERS: Final = 1024 * 1024
 """So much text is looked at, from the first row on that depends on the escape."""
 MAX_OPEN_CHARACTERS: Final = 4 * 1024 * 1024
 """So much is kept of a text without a known border between rows, before one is looked for more closely."""
+MARK: Final = "\ufeff"
+
+
+class MarkError(csv.Error):
+    """A row begins with a byte order mark, which would become part of its first value."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__("byte order mark")
+        self.line = line
 
 
 class CsvRows:
-    """The rows of one source, once. Iterating may raise csv.Error, or StopRunError("ambiguous_dialect").
+    """The rows of one source, once.
+
+    Iterating may raise csv.Error, MarkError among them, or StopRunError("ambiguous_dialect").
 
     `pieces` end with a line end, all but the last. Without an `escape` quotes are taken for doubled as long
     as it makes no difference. At the first row that comes out differently if backslashes escape, both
@@ -68,6 +80,8 @@ class CsvRows:
         while piece := self._next_piece():
             if self.escape is None and self._signs.may_escape(piece):
                 self._find_escape(piece)
+            if MARK in piece:
+                self._refuse_mark(piece)
             ready = self._signs.ready(piece, self.escape or "double", within_quotes=not self._between_rows)
             self.open_ended = not piece.endswith("\n")
             yield io.StringIO(ready, newline="\n")
@@ -121,6 +135,16 @@ class CsvRows:
             {"double": self.width or doubled.width, "backslash": self.width or escaped.width},
         )
         self.found_at_line = line
+
+    def _refuse_mark(self, piece: str) -> None:
+        """Raise MarkError where a row begins with a mark; within quotes it is part of a value."""
+        is_quoted = not self._between_rows and self._signs.quote != "none"
+        text = f"{self._signs.quote}{piece}" if is_quoted else piece
+        ends = parsed(self._signs, text, self.escape or "double", is_end=False).ends
+        lines = text.split("\n")
+        for lines_before in [*([0] if self._between_rows else []), *ends]:
+            if lines_before < len(lines) and lines[lines_before].startswith(MARK):
+                raise MarkError(self.line_num + lines_before + 1)
 
     def _window(self, text: str) -> tuple[str, bool]:
         """`text` and what follows it, in whole lines of some `LOOK_CHARACTERS`, and whether it is all."""

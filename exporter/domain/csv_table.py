@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
-from exporter.domain.csv_rows import CsvRows
+from exporter.domain.csv_rows import CsvRows, MarkError
 from exporter.domain.delimiters import (
     DELIMITER_WORDS,
     ONLY_DECLARED,
@@ -120,6 +120,12 @@ class CsvTable:
 
     def unreadable(self, error: Exception, row: int) -> StopRunError:
         """What to tell a person about `error`, met while reading data row `row` (0: the header)."""
+        if isinstance(error, MarkError):
+            return StopRunError(
+                "bad_encoding",
+                f"{shown(self.name)} has a byte order mark before the row at line {error.line}: several files"
+                " were joined. Drop each by itself, or join them without their marks.",
+            )
         where = f"line {self._read.line_num} ({f'data row {row}' if row else 'the header'})"
         what = str(error)
         quote = QUOTE_WORDS[self._signs.quote]

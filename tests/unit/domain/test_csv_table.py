@@ -11,7 +11,7 @@ from exporter.domain.decoding import decoded_texts
 from exporter.errors import StopRunError
 from tests.unit.domain.plans import cut
 
-CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"), max_size=8)
 AWKWARD_CELLS = st.text(st.sampled_from('a",;\r\n\t \u2028\x0b\x85é🌸'), max_size=6)
 
 

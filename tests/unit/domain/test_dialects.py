@@ -25,7 +25,8 @@ PIECES: Final = st.lists(
     st.sampled_from(['"', '""', "\\", "\\\\", '\\"', '",', ',"', ",", ";", "\n", "\r\n", "x", "\\N", '"\n"']),
     max_size=5,
 ).map("".join)
-CELLS: Final = AWKWARD | PIECES | st.text(max_size=4)
+CELLS: Final = (AWKWARD | PIECES | st.text(max_size=4)).filter(lambda value: value[:1] != "\ufeff")
+"""A mark before a row, which is what such a value may look like, is refused."""
 ENDS: Final = st.lists(st.integers(0, 300), max_size=8).map(sorted)
 
 
@@ -132,6 +133,8 @@ def test_what_was_written_in_a_declared_dialect_is_read_back_in_any_cut(
 
 def sayable(value: str, encoding: Encoding) -> bool:
     """Whether an encoding has all characters of a value, and no other producer's control characters."""
+    if value.startswith("\ufeff"):  # a mark before a row is refused
+        return False
     if encoding == "latin-1" and re.search("[\x80-\x9f]", value):
         return False
     try:
