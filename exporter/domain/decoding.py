@@ -42,6 +42,8 @@ CODECS: Final[dict[Encoding, str]] = {
     "windows-1252": "cp1252",
 }
 """What decodes a text without a byte order mark."""
+ANY_BYTES: Final = frozenset({"latin-1", "windows-1252"})
+"""Encodings in which nearly all bytes are characters, also those of a text in another one."""
 LABELS: Final = {"utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "cp1252": "Windows-1252"}
 CONTROL_CHARACTER: Final = re.compile("[\x80-\x84\x86-\x9f]")
 """Without U+0085, a line end on mainframes."""
@@ -82,6 +84,8 @@ def decoded_texts(name: str, pieces: Iterable[bytes], declared: Encoding | None 
         pieces = chain([first[start:]], pieces)
     is_found = encoding != (declared or "utf-8")
     found = f"encoding {encoding} found: the file begins with its byte order mark" if is_found else ""
+    if encoding in ANY_BYTES:
+        pieces = _unless_utf8(name, pieces, encoding)
     return Texts(_decoded(name, pieces, codec, start), encoding, found)
 
 
@@ -115,6 +119,28 @@ def _decoded(name: str, pieces: Iterable[bytes], codec: str, start: int) -> Iter
         bytes_fed += len(piece)
         if text:
             yield text
+
+
+def _unless_utf8(name: str, pieces: Iterable[bytes], declared: Encoding) -> Iterator[bytes]:
+    """The pieces. Raises StopRunError after a text that is UTF-8 as well, and not ASCII alone.
+
+    No text of names in another encoding is UTF-8 by chance: after each capital letter with an accent it would
+    have a sign.
+    """
+    decoder, may_be_utf8, is_ascii = codecs.getincrementaldecoder("utf-8")("strict"), True, True
+    for piece, is_end in chain(((piece, False) for piece in pieces), [(b"", True)]):
+        if may_be_utf8:
+            try:
+                is_ascii = decoder.decode(piece, final=is_end).isascii() and is_ascii
+            except UnicodeDecodeError:
+                may_be_utf8 = False
+        yield piece
+    if may_be_utf8 and not is_ascii:
+        raise StopRunError(
+            "bad_encoding",
+            f"{shown(name)} is UTF-8, and `encoding: {declared}` is declared in its recipe's dialect: its"
+            " letters beyond ASCII would be garbled. Leave `encoding` out.",
+        )
 
 
 def _refuse_other_formats(name: str, head: bytes) -> None:

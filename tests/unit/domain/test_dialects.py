@@ -7,12 +7,12 @@ from io import BytesIO
 from typing import Final, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from exporter.domain import csv_rows
 from exporter.domain.contact import ContactMapping
-from exporter.domain.decoding import CODECS
+from exporter.domain.decoding import ANY_BYTES, CODECS
 from exporter.domain.dialect import Dialect, Encoding, Escape, Quote, Reading
 from exporter.domain.reading import ReadingWatch
 from exporter.domain.source_file import SourceFile
@@ -124,11 +124,21 @@ def test_what_was_written_in_a_declared_dialect_is_read_back_in_any_cut(
     header = ["c0", "c1", "c2"]
     content = file.data(header, rows)
 
+    assume(encoding not in ANY_BYTES or not is_utf8(gzip.decompress(content) if file.zipped else content))
+
     got, reading = read(cut(content, [min(end, len(content)) for end in ends]), file.dialect, ("c1",))
 
     assert got == [["" if cell == file.dialect.null else cell for cell in row] for row in rows]
     assert reading.dialect == file.dialect.model_copy(update={"format": "csv"})
     assert reading.found == ()
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether bytes are UTF-8, and not ASCII alone."""
+    try:
+        return not data.decode().isascii()
+    except UnicodeDecodeError:
+        return False
 
 
 def sayable(value: str, encoding: Encoding) -> bool:
@@ -255,6 +265,8 @@ def test_a_first_line_with_the_declared_names_is_a_header(text: str, rows: list[
         (Dialect(quote="none", escape="backslash"), "Email\na\\\n", "cut_off", "after a backslash"),
         (Dialect(encoding="windows-1252"), "Email\n\x81", "bad_encoding", "Windows-1252: byte 6, line 2"),
         (Dialect(encoding="latin-1"), "Email\nx\x93", "bad_encoding", "Latin-1: byte 7, line 2"),
+        (Dialect(encoding="latin-1"), "Email\nÃ©", "bad_encoding", "is UTF-8, and `encoding: latin-1`"),
+        (Dialect(encoding="windows-1252"), "Email\nÃ©", "bad_encoding", "Leave `encoding` out"),
     ],
 )
 def test_what_does_not_go_with_its_dialect_is_refused(
