@@ -69,13 +69,18 @@ class Signs:
         return self._only_escapes(text) if text[0] == self.quote else text.replace(BACKSLASH, BACKSLASH * 2)
 
     def _only_escapes(self, text: str) -> str:
-        return self._backslash.sub(lambda found: found[1] or BACKSLASH * 2, text)
+        return self._backslash.sub(self._ready_backslash, text)
+
+    def _ready_backslash(self, found: re.Match[str]) -> str:
+        # The reader takes one character for escaped, and a line may end in two.
+        return (found[1] or BACKSLASH * 2).replace("\r\n", f"\r{BACKSLASH}\n")
 
     @cached_property
     def _escape(self) -> re.Pattern[str]:
         """A backslash with what it escapes."""
-        escaped = rf"{re.escape(self.delimiter)}\r\n" if self.quote == "none" else self.quote
-        return re.compile(rf"\\[{escaped}\\]")
+        if self.quote == "none":
+            return re.compile(rf"\\(?:\r\n|[{re.escape(self.delimiter)}\r\n\\])")
+        return re.compile(rf"\\[{self.quote}\\]")
 
     @cached_property
     def _backslash(self) -> re.Pattern[str]:

@@ -296,3 +296,15 @@ def test_what_escapes_may_show_late_and_is_then_told_with_its_line() -> None:
     assert reading.found == (
         "escape double found: line 200002 and what follows can only be read with doubled quotes",
     )
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_one_backslash_escapes_a_whole_line_end(line_end: str) -> None:
+    r"""MySQL escapes the first character alone of what ends its lines
+    (dev.mysql.com/doc/refman/8.4/en/select-into.html)."""
+    dialect = Dialect(quote="none", escape="backslash")
+    data = line_end.join(["Email,City", f"a@b.co,Oslo\\{line_end}East", "c@d.co,Rome", ""]).encode()
+
+    for size in range(len(data)):
+        rows, _ = read(cut(data, [size]), dialect, ("Email", "City"))
+        assert rows == [["a@b.co", f"Oslo{line_end}East"], ["c@d.co", "Rome"]]
