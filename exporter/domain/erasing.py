@@ -20,8 +20,9 @@ BLANK: Final = b'{"email":""}'
 """What stands in a body where a person was: it keeps the places of the others, and is never sent."""
 
 
-_ADDRESS: Final = re.compile(r"[^\s\"'<>()\[\]{},;:|=\\]+@[\w.-]+")
-"""What may be an address within a text."""
+_ADDRESS: Final = re.compile(r"[^\s\"'<>()\[\]{},;:|=\\\u200b\u2060\ufeff]+@[\w.-]+")
+"""What may be an address within a text. Some addresses have one of the signs that mostly end one."""
+_WRITTEN_QUOTE: Final = re.compile(r"""\\(["'])|(["'])\2""")
 
 
 @dataclass(slots=True)
@@ -35,18 +36,31 @@ class Person:
     def __post_init__(self) -> None:
         self._beginning = self.key.partition("@")[0]
 
+    @property
+    def _has_quote(self) -> bool:
+        return not {"'", '"'}.isdisjoint(self._beginning)
+
     def is_in(self, cells: Iterable[str]) -> bool:
         """Whether one of the cells is the person's address."""
         return any(self._beginning in cell.lower() and match_key(cell) == self.key for cell in cells)
 
     def may_be_in(self, text: str) -> bool:
         """Whether it is worth looking closer: quick, and never wrong about a no."""
-        # A quote stands doubled in a file, or behind a backslash.
-        return self._beginning in text.lower().replace('""', '"').replace('\\"', '"')
+        lowered = text.lower()
+        return self._beginning in lowered or (
+            self._has_quote and self._beginning in with_bare_quotes(lowered)
+        )
 
     def is_named_in(self, text: str) -> bool:
         """Whether the address stands anywhere in the text, as a word of its own."""
+        if not _ADDRESS.fullmatch(self.key):
+            return self.key in with_bare_quotes(text.lower())
         return any(match_key(word.rstrip(".-")) == self.key for word in _ADDRESS.findall(text))
+
+
+def with_bare_quotes(text: str) -> str:
+    """A text with its quotes alone where they stand doubled in a file, or behind a backslash."""
+    return _WRITTEN_QUOTE.sub(r"\1\2", text)
 
 
 def chunk_without(chunk: Chunk, person: Person) -> tuple[Chunk, dict[int, Mask]]:

@@ -3,8 +3,9 @@
 In text all other lines stay byte for byte, encoding and gzip too; in Parquet all other rows value for value.
 
 How a text file is delimited and quoted is declared for the exports that read it, and unknown here. So the
-readings are tried: the first that cuts the whole file into rows without a fault holds. Where it is not the
-right one, or the address stands within a longer text, the lines that still name the person are told.
+readings are tried: the first that cuts the whole file into rows without a fault holds, if possible one with
+as many cells in each row. Where it is not the right one, or the address stands within a longer text, the
+lines that still name the person are told.
 """
 
 import codecs
@@ -21,7 +22,7 @@ from typing import Any, Final
 
 from exporter.domain.csv_table import Lines
 from exporter.domain.decoding import BYTE_ORDER_MARKS, OTHER_FORMATS
-from exporter.domain.erasing import Person, texts_in
+from exporter.domain.erasing import Person, texts_in, with_bare_quotes
 from exporter.domain.json_lines import is_json_lines
 from exporter.domain.parquet import ENCRYPTED_MAGIC, PARQUET_MAGIC, ParquetCopy
 from exporter.domain.planning import PlanLimits
@@ -39,6 +40,7 @@ STYLES: Final[tuple[dict[str, Any], ...]] = (
     {"quotechar": '"', "escapechar": "\\"},
     {"quotechar": "'"},
     {"quotechar": "'", "escapechar": "\\"},
+    {"quoting": csv.QUOTE_NONE, "escapechar": "\\"},
     {"quoting": csv.QUOTE_NONE},
 )
 """Ways to quote, as the csv module names them, the most usual first; the last one reads anything."""
@@ -148,10 +150,9 @@ class _Text:
                 yield text, None
                 continue
             words = list(texts_in(values))
-            named = "\n".join(words) if self.is_json else text
+            named = "\n".join(words) if self.is_json else _as_characters(text)
             if not self.is_json:
-                # A reading that knows other quotes, or none, leaves them around the cell.
-                words += [word.strip(" '\"") for word in words]
+                words += [_bare(word) for word in words]
             yield text, _Row(number, person.is_in(words), person.is_named_in(named))
 
     @property
@@ -188,17 +189,36 @@ class _Text:
             yield number, line, values
 
     def _cells(self) -> Iterator[tuple[int, str, Sequence[str]]]:
-        """Each row's first line number, text and cells, by the first reading that holds."""
+        """Each row's first line number, text and cells, by the first reading that holds, if possible with
+        equally many cells in all rows."""
         sample = list(islice(self.lines(), SAMPLE_LINES))
+        holding: tuple[str, dict[str, Any]] | None = None
         for style in STYLES:
             delimiter = max(DELIMITERS, key=lambda sign: _evenness(sample, sign, style))
             try:
-                for _ in _rows(self.lines(), delimiter, style):
-                    pass
+                widths = {len(row) for _, _, row in _rows(self.lines(), delimiter, style) if row}
             except csv.Error:
                 continue
-            return _rows(self.lines(), delimiter, style)
-        raise StopRunError("bad_quoting", "it can't be cut into rows")
+            if len(widths) <= 1:
+                return _rows(self.lines(), delimiter, style)
+            holding = holding or (delimiter, style)
+        if holding is None:
+            raise StopRunError("bad_quoting", "it can't be cut into rows")
+        return _rows(self.lines(), *holding)
+
+
+def _bare(cell: str) -> str:
+    """A cell without what a reading leaves that knows other quotes, or none, and without a mark."""
+    return with_bare_quotes(_as_characters(cell).strip(" '\"\ufeff"))
+
+
+def _as_characters(text: str) -> str:
+    """A text whose bytes that are not UTF-8 are taken for Latin-1: an international domain may have some."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="surrogateescape").decode("latin-1")
+    return text
 
 
 def _rows(

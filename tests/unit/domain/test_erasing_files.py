@@ -89,6 +89,8 @@ def test_what_can_not_be_read_is_told(data: bytes) -> None:
         ["Email,Note", "'ann@example.org','a, b'", "'bo@example.org','it''s'"],
         ["Email", "ann@example.org", "bo@example.org"],
         ["1\x01ann@example.org", "2\x01ann@example.org", "3\x01bo@example.org"],
+        ["Email;Note", "ann@example.org;'two\r\nlines'", "bo@example.org;'x'"],
+        ["Email,Note", "ann@example.org,two\\\nlines", "bo@example.org,x\\, y"],
         ["Email,City", "ann@example.org,Nîmes", "bo@example.org,Nîmes"],
     ],
     ids=[
@@ -101,6 +103,8 @@ def test_what_can_not_be_read_is_told(data: bytes) -> None:
         "'",
         "one",
         "SOH",
+        "lines in '",
+        "escaped line end",
         "é",
     ],
 )
@@ -178,6 +182,32 @@ def test_an_address_with_a_quote_is_found_as_it_stands_in_a_file() -> None:
     data = b'Email\r\n"o""brien@example.org"\r\nann@example.org\r\n'
 
     assert erased(data, Person('o"brien@example.org')) == (b"Email\r\nann@example.org\r\n", 1)
+
+
+@pytest.mark.parametrize(
+    "written", ["o'brien@example.org", "'o''brien@example.org'", "'o\\'brien@example.org'"]
+)
+def test_an_address_with_a_single_quote_is_found_in_any_quotes(written: str) -> None:
+    person = Person("o'brien@example.org")
+    notes = f"'Email';'Note'\n'bo@example.org';'ask {written.strip(chr(39))}'\n".encode()
+
+    assert erased(notes + f"{written};'x'\n".encode(), person) == (notes, 1)
+    assert found_in(file_of(notes), person) == Found(named_in=[2])
+
+
+def test_an_international_domain_is_found_in_latin1() -> None:
+    person = Person(match_key("ann@bücher.example"))
+    notes = "Email,Note\nbo@example.org,ask ann@bücher.example\n".encode("latin-1")
+
+    assert erased(notes + "ann@bücher.example,é\n".encode("latin-1"), person) == (notes, 1)
+    assert found_in(file_of(notes), person) == Found(named_in=[2])
+
+
+def test_a_mark_before_the_address_hides_nobody() -> None:
+    notes = "Email,Note\nbo@example.org,ask \ufeffann@example.org\n".encode()
+
+    assert erased(notes + "\ufeffann@example.org,\n".encode()) == (notes, 1)
+    assert found_in(file_of(notes), ANN) == Found(named_in=[2])
 
 
 @pytest.mark.parametrize(
