@@ -17,6 +17,7 @@ LOOK_CHARACTERS: Final = 1024 * 1024
 MAX_OPEN_CHARACTERS: Final = 4 * 1024 * 1024
 """So much is kept of a text without a known border between rows, before one is looked for more closely."""
 MARK: Final = "\ufeff"
+NULL_SIGN: Final = "\\N"
 
 
 class MarkError(csv.Error):
@@ -30,7 +31,8 @@ class MarkError(csv.Error):
 class CsvRows:
     """The rows of one source, once.
 
-    Iterating may raise csv.Error, MarkError among them, or StopRunError("ambiguous_dialect").
+    Iterating may raise csv.Error, MarkError among them, or StopRunError("ambiguous_dialect"), with
+    `refuses_null_sign` also for a value that is `\\N`.
 
     `pieces` end with a line end, all but the last. Without an `escape` quotes are taken for doubled as long
     as it makes no difference. At the first row that comes out differently if backslashes escape, both
@@ -38,7 +40,15 @@ class CsvRows:
     cells in each row as there are columns, is right for the whole file. If both are, nobody can tell.
     """
 
-    def __init__(self, name: str, pieces: Iterable[str], signs: Signs, escape: Escape | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        pieces: Iterable[str],
+        signs: Signs,
+        escape: Escape | None,
+        *,
+        refuses_null_sign: bool = False,
+    ) -> None:
         self.escape = escape
         """None as long as it makes no difference."""
         self.found_at_line = 0
@@ -51,6 +61,7 @@ class CsvRows:
         self._pieces = iter(pieces)
         self._ahead: deque[str] = deque()
         self._signs = signs
+        self._refuses_null_sign = refuses_null_sign
         self._reader = signs.reader(chain.from_iterable(self._lines()))
         self._ended = False
         self._between_rows = True
@@ -82,6 +93,8 @@ class CsvRows:
                 self._find_escape(piece)
             if MARK in piece:
                 self._refuse_mark(piece)
+            if self._refuses_null_sign and NULL_SIGN in piece:
+                self._refuse_null_sign(piece)
             ready = self._signs.ready(piece, self.escape or "double", within_quotes=not self._between_rows)
             self.open_ended = not piece.endswith("\n")
             yield io.StringIO(ready, newline="\n")
@@ -145,6 +158,20 @@ class CsvRows:
         for lines_before in [*([0] if self._between_rows else []), *ends]:
             if lines_before < len(lines) and lines[lines_before].startswith(MARK):
                 raise MarkError(self.line_num + lines_before + 1)
+
+    def _refuse_null_sign(self, piece: str) -> None:
+        """Raise StopRunError where a value is `\\N`: databases write that for nothing."""
+        is_quoted = not self._between_rows and self._signs.quote != "none"
+        text = f"{self._signs.quote}{piece}" if is_quoted else piece
+        read = parsed(self._signs, text, self.escape or "double", is_end=False)
+        for row, line in zip(read.rows, [0, *read.ends], strict=False):
+            if NULL_SIGN in row:
+                raise StopRunError(
+                    "ambiguous_dialect",
+                    f"{shown(self._name)} has the value \\N at line {self.line_num + line + 1}, as databases"
+                    " write it for no value. Declare `null: '\\N'` in the recipe's dialect, or another `null`"
+                    " if it is meant.",
+                )
 
     def _window(self, text: str) -> tuple[str, bool]:
         """`text` and what follows it, in whole lines of some `LOOK_CHARACTERS`, and whether it is all."""

@@ -66,7 +66,9 @@ class CsvTable:
         self._signs = Signs(delimiter.delimiter, dialect.quote or '"')
         self._found = [*found, *([delimiter.sentence] if delimiter.sentence else [])]
         self._names_columns = self._first_line_names_columns(pieces)
-        self._read = CsvRows(name, pieces.take(), self._signs, dialect.escape)
+        self._read = CsvRows(
+            name, pieces.take(), self._signs, dialect.escape, refuses_null_sign=dialect.null is None
+        )
         rows = iter(self._read)
         self.header = self._read_header(rows) if self._names_columns else self._declared_names()
         """The column names, trimmed; empty for a source of no bytes or empty lines alone."""

@@ -126,6 +126,26 @@ def find_operation_column(
     return found[0] if found else None
 
 
+def is_surely_removal(word: str) -> bool:
+    """Whether a word asks to leave, and can't be the status of a customer."""
+    return _is_operation(word) and operation_of_word(word) is Operation.LEAVE
+
+
+def undecided_columns(header: Sequence[str]) -> list[str]:
+    """The columns that would say what became of a row, if their first word could not be a customer's."""
+    return [column for column in header if _folded(column) in _PERHAPS]
+
+
+def refuse_late_removal(name: str, column: str) -> StopRunError:
+    """What to tell where such a column did not count by its first row, and a later row asks to leave."""
+    return StopRunError(
+        "ambiguous_operation",
+        f"{shown(name)} may say in the column {shown_list([column])} what became of a row: its first word is"
+        " no sign of that, a later one is. Nothing was sent. Name it as `operation` in the mapping of the"
+        " export, or give the column another name if it is the customers' own; then drop the file again.",
+    )
+
+
 def why_unknown(column: str, word: str) -> str:
     """What to tell about a word that nobody knows; words that may be somebody's data are not shown."""
     word = word.strip()

@@ -16,7 +16,15 @@ from exporter.domain.configuration import Content
 from exporter.domain.contact import ContactMapping, contact_builder
 from exporter.domain.delta import Changes, in_reading_order
 from exporter.domain.dialect import UNDECLARED, Dialect, Reading
-from exporter.domain.operations import Operation, find_operation_column, may_be_operation, why_unknown
+from exporter.domain.operations import (
+    Operation,
+    find_operation_column,
+    is_surely_removal,
+    may_be_operation,
+    refuse_late_removal,
+    undecided_columns,
+    why_unknown,
+)
 from exporter.domain.packing import Packer
 from exporter.domain.reading import ReadingWatch
 from exporter.domain.reject import Reject, RejectReason, UnfitRow
@@ -253,11 +261,17 @@ class _Planner:
     def look_over(self, source: int, table: Table, changes: Changes) -> None:
         """Find out which row of each address is the last one that says anything."""
         column, column_at = None, 0
+        undecided: dict[str, int] = {}
         for _, row, address in self._addressed(table, _pass_over):
             if source not in changes.columns:
                 column = find_operation_column(table.name, table.header, row, changes.declared)
                 changes.columns[source] = column
                 column_at = table.header.index(column.name) if column else 0
+                names = undecided_columns(table.header) if column is None else []
+                undecided = {name: table.header.index(name) for name in names}
+            for name, at in undecided.items():
+                if is_surely_removal(row[at]):
+                    raise refuse_late_removal(table.name, name)
             operation = Operation.UPSERT if column is None else column.read(row[column_at])
             if operation not in {None, Operation.NOTHING}:
                 changes.note(_key(address), self.rows)

@@ -308,3 +308,17 @@ def test_one_backslash_escapes_a_whole_line_end(line_end: str) -> None:
     for size in range(len(data)):
         rows, _ = read(cut(data, [size]), dialect, ("Email", "City"))
         assert rows == [["a@b.co", f"Oslo{line_end}East"], ["c@d.co", "Rome"]]
+
+
+@pytest.mark.parametrize("cut_at", [1, 7, 25, 33])
+def test_the_sign_of_databases_for_nothing_is_refused_until_it_is_declared(cut_at: int) -> None:
+    data = b'Email,FirstName\na@example.org,"x, \\N,"\nb@example.org,\\N\n'
+
+    with pytest.raises(StopRunError, match=r"has the value \\N at line 3, as databases") as caught:
+        plan(cut(data, [cut_at]))
+    declared = plan(cut(data, [cut_at]), dialect=Dialect(null="\\N"))
+    meant = plan(cut(data, [cut_at]), dialect=Dialect(null="-"))
+
+    assert caught.value.code == "ambiguous_dialect"
+    assert [contact.get("first_name") for contact in declared.contacts] == ["x, \\N,", None]
+    assert [contact.get("first_name") for contact in meant.contacts] == ["x, \\N,", "\\N"]
