@@ -30,8 +30,9 @@ RANGE_BYTES: Final = 64 * 1024
 _ETAG: Final = "exporter_etag"
 _LAST_MODIFIED: Final = "exporter_last_modified"
 _SIZE: Final = "exporter_size"
-_KEPT_BYTES: Final = 256 * 1024
-_KEPT_BLOBS: Final = 100
+_MAX_KEPT_BYTES: Final = 256 * 1024
+_MAX_BYTES_KEPT_IN_ALL: Final = 24 * 1024 * 1024
+"""Each look wants all of them: if the oldest always made room, nothing would ever be found kept."""
 _IS_FOLDER: Final = "hdi_isfolder"
 """Metadata of a blob that stands for a folder: Hadoop's clients, so Spark's too, make one for each where the
 account has no folders of its own (github.com/apache/hadoop, hadoop-azure, BlobMaterialization)."""
@@ -48,6 +49,7 @@ class BlobDropStore:
         self._documents = documents
         self._contents: dict[str, tuple[str, bytes]] = {}
         """What manifests hold, by blob, with the ETag."""
+        self._kept_bytes = 0
 
     async def source(self, blob: str) -> Source | None:
         """The blob as it is now, or None when it is gone or stands for a folder."""
@@ -76,11 +78,19 @@ class BlobDropStore:
             data = await stream.readall()
         except (ResourceModifiedError, ResourceNotFoundError):
             return None
-        if len(data) <= _KEPT_BYTES:
-            self._contents[source.blob] = source.etag, data
-            while len(self._contents) > _KEPT_BLOBS:
-                self._contents.pop(next(iter(self._contents)))
+        self._keep(source, data)
         return data
+
+    def _keep(self, source: Source, data: bytes) -> None:
+        """Keep what a manifest holds while there is room; begin anew once there is none."""
+        if len(data) > _MAX_KEPT_BYTES:
+            return
+        _, before = self._contents.pop(source.blob, ("", b""))
+        self._kept_bytes += len(data) - len(before)
+        if self._kept_bytes > _MAX_BYTES_KEPT_IN_ALL:
+            self._contents.clear()
+            self._kept_bytes = len(data)
+        self._contents[source.blob] = source.etag, data
 
     def read(self, source: Source) -> Iterator[bytes]:
         """The blob's bytes in blocks, all of the version that was seen, or of the one that stands for it.

@@ -18,11 +18,13 @@ from exporter.cli.wording import number, plural
 from exporter.domain.configuration import Export, check_segment_name
 from exporter.domain.drop import Source, drop_version, is_hidden
 from exporter.domain.layout import Place, classify
-from exporter.domain.recipe import Completeness
+from exporter.domain.manifest import is_manifest
+from exporter.domain.recipe import Completeness, Recipe
 from exporter.domain.recipes import BUILT_IN
 from exporter.domain.run import RunReport
 from exporter.domain.source_file import SourceFile
 from exporter.errors import ConfigurationError
+from exporter.steps.landing import known_recipes
 from exporter.steps.ports import Ports
 
 _BLOCK_BYTES: Final = 4 * 1024 * 1024
@@ -107,28 +109,49 @@ def _file_problems(file: Path) -> Iterator[str]:
         yield f"{file}: is empty"
     if is_hidden(file.name):
         yield f"{file}: files whose names begin with _ or . are never read: rename it"
+    elif is_manifest(file.name):
+        yield f"{file}: a file of this name lists other files, and is not read for rows: rename it"
     elif not file.name.isprintable() or "\\" in file.name:
         yield f"{str(file)!r}: the name holds characters that a blob's name should not have: rename it"
 
 
 async def put_drop(files: Sequence[Path], segment: str, ports: Ports) -> Dropped:
-    """Put one file as a whole snapshot, or several as a folder that its end marker closes."""
-    if len(files) == 1 and _is_whole(f"{segment}/{files[0].name}"):
-        sources = [await ports.drops.put(f"{segment}/{files[0].name}", read_blocks(files[0]))]
-    else:
-        folder = f"{segment}/{folder_name(ports.clock.now(), ports.randomness.token())}"
-        sources = [await ports.drops.put(f"{folder}/{file.name}", read_blocks(file)) for file in files]
-        # Written last: the marker says that all parts are there.
+    """Put one file as a whole snapshot, or several as a folder that its end marker closes.
+
+    Raises ConfigurationError, before anything is put, where a user's recipe makes something else of it.
+    """
+    recipes = await known_recipes(ports)
+    folder = f"{segment}/{folder_name(ports.clock.now(), ports.randomness.token())}"
+    is_whole = len(files) == 1 and _is_whole(f"{segment}/{files[0].name}", segment, recipes)
+    blobs = [f"{segment if is_whole else folder}/{file.name}" for file in files]
+    for blob in blobs:
+        _check_own_recipes(blob, segment, recipes)
+    sources = [
+        await ports.drops.put(blob, read_blocks(file)) for blob, file in zip(blobs, files, strict=True)
+    ]
+    if not is_whole:  # written last: the marker says that all parts are there
         await ports.drops.put(f"{folder}/_SUCCESS", ())
     exports = await _exports(ports)
     taking = sorted(export.id for export in exports if segment in export.segments)
     return Dropped(segment, tuple(sources), tuple(taking))
 
 
-def _is_whole(blob: str) -> bool:
+def _is_whole(blob: str, segment: str, recipes: Sequence[Recipe]) -> bool:
     """Whether a file of this name is a whole snapshot by itself; one named like a part waits for others."""
-    place = classify(blob, BUILT_IN)
-    return isinstance(place, Place) and place.recipe.complete == (Completeness.AT_ONCE,)
+    place = classify(blob, recipes)
+    if not isinstance(place, Place) or place.segment != segment:
+        return False
+    return place.recipe.complete == (Completeness.AT_ONCE,)
+
+
+def _check_own_recipes(blob: str, segment: str, recipes: Sequence[Recipe]) -> None:
+    """Raise ConfigurationError where a recipe of the user's takes a file for another segment's."""
+    place = classify(blob, recipes)
+    if isinstance(place, Place) and place.recipe not in BUILT_IN and place.segment != segment:
+        raise ConfigurationError(
+            f"{blob} would be read for the segment {place.segment!r}, as the recipe '{place.recipe.id}' "
+            f"says (`exporter recipe show {place.recipe.id}`): rename the file, or narrow that pattern"
+        )
 
 
 def folder_name(now: datetime, token: str) -> str:

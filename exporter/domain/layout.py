@@ -153,7 +153,7 @@ class Drop:
         return max([last.last_modified, *markers]), max(file.blob for file in self.files)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Landing:
     """What lies below a folder of the landing container."""
 
@@ -166,11 +166,16 @@ class Landing:
     now: datetime
     quiet: timedelta
 
-    def commits_in(self, folder: str) -> dict[str, bytes]:
+    def commits_in(self, folder: str) -> Mapping[str, bytes]:
         """The commits that lie directly in a folder."""
-        return {
-            blob: content for blob, content in self.commits.items() if blob[: blob.rfind("/") + 1] == folder
-        }
+        return self._commits_by_folder.get(folder, {})
+
+    @cached_property
+    def _commits_by_folder(self) -> dict[str, dict[str, bytes]]:
+        by_folder: dict[str, dict[str, bytes]] = {}
+        for blob, content in self.commits.items():
+            by_folder.setdefault(blob[: blob.rfind("/") + 1], {})[blob] = content
+        return by_folder
 
 
 @dataclass(slots=True)
@@ -210,12 +215,14 @@ def _with_closed_folders_whole(groups: Iterable[_Group], present: Mapping[str, S
         else:
             yield group
     for folder, members in closed.items():
-        if len(members) == 1 and members[0].place.folder == folder:
+        place = members[0].place
+        is_of_segment = place.segment == folder.partition("/")[0]
+        if len(members) == 1 and place.folder == folder and is_of_segment:
             yield from members
             continue
         files = sorted((file for member in members for file in member.files), key=lambda file: file.blob)
-        place = place_of(files[0].blob, FOLDER)
-        yield from [_Group(place, files)] if place else members
+        whole = place_of(files[0].blob, FOLDER)
+        yield from [_Group(whole, files)] if whole else members
 
 
 def _by_time(group: _Group, present: Mapping[str, Source]) -> list[_Group]:

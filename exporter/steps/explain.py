@@ -32,7 +32,7 @@ from exporter.domain.table import Table, open_table
 from exporter.domain.watermark import Watermark
 from exporter.domain.wording import shown
 from exporter.errors import StopRunError
-from exporter.steps.join import is_earlier_state
+from exporter.steps.join import is_earlier_state, run_that_has
 from exporter.steps.landing import Look, look
 from exporter.steps.plan import source_file
 from exporter.steps.ports import Ports, Stored, StoredExport
@@ -245,6 +245,9 @@ async def _outcome(
     joined = await _run_to_join(export, drop, ports)
     if joined is not None:
         return Outcome.JOIN, f"adds the files to run {joined.short_id}", (joined.run_id,)
+    had = await run_that_has(export, drop, ports)
+    if had is not None:
+        return Outcome.RECORDED, f"does nothing: run {had.short_id} has all of the files", (had.run_id,)
     newer = await ports.watermarks.load(export.id, drop.segment)
     if newer is not None and _is_older(drop, newer, export, ports):
         return (
@@ -271,7 +274,7 @@ async def _recorded(
 async def _run_to_join(export: Export, drop: Drop, ports: Ports) -> Run | None:
     """The open run of an export that has fewer files of the drop and would still take the others."""
     async for run in ports.runs.open():
-        is_open = not run.sealed and run.plan_epoch is None and run.stopped is None
+        is_open = run.recipe is not None and not run.sealed and run.plan_epoch is None and run.stopped is None
         if run.export_id != export.id or run.cause != DROP_CAUSE or not is_open:
             continue
         if is_earlier_state(run.sources, drop):

@@ -92,13 +92,15 @@ async def _landing(root: str, recipes: tuple[Recipe, ...], ports: Ports) -> Land
     manifests: dict[str, tuple[Listed, ...] | str] = {}
     commits = {}
     for sign in files:
-        if not isinstance(classify(sign.blob, recipes), Sign):
-            continue
         name = sign.blob.rpartition("/")[2]
+        may_be_read = is_manifest(name) or is_commit(name)
+        if not may_be_read or not isinstance(classify(sign.blob, recipes), Sign):
+            continue
         if is_manifest(name):
             manifests[sign.blob] = await _entries(sign, files, ports)
-        elif is_commit(name):
-            commits[sign.blob] = await ports.drops.content(sign, MAX_MANIFEST_BYTES) or b""
+        else:
+            content = await ports.drops.content(sign, MAX_MANIFEST_BYTES) if sign.size else b""
+            commits[sign.blob] = content or b""
     return Landing(tuple(files), recipes, manifests, commits, ports.clock.now(), ports.quiet)
 
 

@@ -19,7 +19,7 @@ from exporter.domain.run import (
 )
 from exporter.domain.testdrop import token_in
 from exporter.steps.events import Event, SpanName
-from exporter.steps.join import files_for, run_to_join
+from exporter.steps.join import files_for, run_that_has, run_to_join
 from exporter.steps.landing import look_at_arrival, survey
 from exporter.steps.messages import PlanMessage, Queue
 from exporter.steps.ports import Ports, Stored, StoredExport
@@ -103,11 +103,17 @@ async def _list_stray(blob: str, meaning: Stray, ports: Ports) -> None:
         ports.telemetry.event(Event.RUN_SKIPPED, run_id=run.run_id)
 
 
-async def list_unfinished(drop: Drop, ports: Ports) -> None:
-    """List a drop that does not become whole, once for as long as it stays as it is."""
+async def list_unfinished(drop: Drop, exports: dict[str, StoredExport], ports: Ports) -> None:
+    """List a drop that does not become whole, once for as long as it stays as it is.
+
+    One that was whole and taken up is none: a manifest that has gone on to newer files does not list it.
+    """
+    if await ports.drops.recorded(drop.version) is not None:
+        return
+    is_wanted = any(drop.segment in stored.value.segments for stored in exports.values())
+    then = "then it is taken up" if is_wanted else f"besides, {why_nobody(drop.segment, [], exports).message}"
     why = RunError(
-        code="incomplete_drop",
-        message=f"nothing was sent: the drop waits for {drop.waits_for}; then it is taken up",
+        code="incomplete_drop", message=f"nothing was sent: the drop waits for {drop.waits_for}; {then}"
     )
     now = ports.clock.now()
     run = run_over(RunState.SKIPPED, why, drop.segment, drop.files, now, cause=_UNFINISHED_CAUSE)
@@ -200,13 +206,14 @@ async def _order_in_a_span(drop: Drop, ports: Ports, *, announced: bool) -> Drop
 async def _run_of(
     stored: StoredExport, connection: Connection, drop: Drop, trace: str, ports: Ports
 ) -> Run | None:
-    """The run that takes a drop: one that is still at an earlier state of it, or a new one.
+    """The run that takes a drop: one that is still at an earlier state of it, that has it, or a new one.
 
     None where all of its files are in other runs: parts of an earlier drop of changes that lie there still.
     """
-    joined = await run_to_join(stored.value, drop, DROP_CAUSE, ports)
-    if joined is not None:
-        return joined
+    taking = await run_to_join(stored.value, drop, DROP_CAUSE, ports)
+    taking = taking or await run_that_has(stored.value, drop, ports)
+    if taking is not None:
+        return taking
     files = await files_for(stored.value, drop, ports)
     if not files:
         return None

@@ -3,7 +3,7 @@
 A process that dies hides its queue message for ten minutes; the sweep does not wait for that.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -32,8 +32,6 @@ from exporter.steps.waiting import last_moved_at
 
 STALLED = timedelta(seconds=90)
 UNANNOUNCED = timedelta(seconds=60)
-LATELY = timedelta(days=1)
-"""Longer than any quiet period, and than most outages of the app."""
 UNFINISHED = timedelta(hours=1)
 """A drop that is not whole and to which nothing was added for so long is listed."""
 
@@ -147,28 +145,56 @@ async def _take_up_what_was_missed(ports: Ports) -> None:
     """Take up the newest whole drop of each segment that an export takes, if nobody announced it.
 
     Also every one that became whole of late by nothing being written any more, which nobody announces: where
-    a newer one is there it ends as superseded, in sight. Drops that don't become whole are listed.
+    a newer one is there it ends as superseded, where no export takes it as skipped. Drops that don't become
+    whole are listed, whatever their segment: a name that nobody expects makes one that nobody takes.
     """
     exports = await ports.registry.exports()
-    wanted = {segment for stored in exports.values() for segment in stored.value.segments}
     now = ports.clock.now()
-    newest: dict[str, Drop] = {}
-    unfinished: dict[str, Drop] = {}
-    became_quiet = []
-    for drop in await survey(ports):
-        if drop.segment in wanted and now - drop.order[0] < OLDEST_DROP:
-            (newest if drop.complete else unfinished)[drop.segment] = drop
-            if drop.complete and drop.by is Completeness.QUIET and now - drop.order[0] < LATELY:
-                became_quiet.append(drop)
-    for segment, drop in unfinished.items():
-        if now - drop.order[0] > UNFINISHED and (segment not in newest or newest[segment].order < drop.order):
+    drops = [drop for drop in await survey(ports) if now - drop.order[0] < OLDEST_DROP]
+    wanted = {segment for stored in exports.values() for segment in stored.value.segments}
+    with_changes = {
+        segment
+        for stored in exports.values()
+        for segment in stored.value.segments
+        if stored.value.content == "delta"
+    }
+    newest = {drop.segment: drop for drop in drops if drop.complete}
+    for drop in _unfinished(drops, newest, with_changes):
+        if now - drop.order[0] > UNFINISHED:
             with _apart(ports):
-                await list_unfinished(drop, ports)
-    missed = [
-        drop
-        for drop in newest.values()
-        if drop not in became_quiet and (drop.by is Completeness.QUIET or now - drop.order[0] > UNANNOUNCED)
-    ]
-    for drop in (*became_quiet, *missed):
-        with _apart(ports):
-            await take_up(drop, ports, announced=False)
+                await list_unfinished(drop, exports, ports)
+    for drop in drops:
+        if not drop.complete:
+            continue
+        is_quiet = drop.by is Completeness.QUIET
+        is_newest = newest[drop.segment] is drop and drop.segment in wanted
+        is_behind = (is_quiet or drop.segment in with_changes) and _was_whole_lately(drop, ports)
+        if (is_quiet or now - drop.order[0] > UNANNOUNCED) and (is_newest or is_behind):
+            with _apart(ports):
+                await take_up(drop, ports, announced=False)
+
+
+def _unfinished(
+    drops: Sequence[Drop], newest: Mapping[str, Drop], with_changes: Collection[str]
+) -> Iterator[Drop]:
+    """The drops that something has to complete: of snapshots the last of a segment, unless one is newer.
+
+    No other drop of changes stands for one of changes. Quiet comes by itself.
+    """
+    waiting = [drop for drop in drops if not drop.complete and drop.by is not Completeness.QUIET]
+    last = {drop.segment: drop for drop in waiting}
+    for drop in waiting:
+        newer = newest.get(drop.segment)
+        is_last = last[drop.segment] is drop and (newer is None or newer.order < drop.order)
+        if is_last or drop.segment in with_changes:
+            yield drop
+
+
+def _was_whole_lately(drop: Drop, ports: Ports) -> bool:
+    """Whether a drop became whole so lately that nobody may have taken it up, though it is not the newest.
+
+    Later ones may have been whole at once, while it had to wait for quiet.
+    """
+    seconds = drop.recipe.quiet_seconds
+    quiet = ports.quiet if seconds is None else timedelta(seconds=seconds)
+    return ports.clock.now() - drop.order[0] < quiet + UNFINISHED

@@ -238,3 +238,18 @@ async def test_a_late_part_joins_the_run_that_has_the_others() -> None:
     await world.clock.sleep(5)
     export = only_export(await explained(world, "in/vip/march/2.csv"))
     assert (export.outcome, export.run_ids) == (Outcome.JOIN, (world.run().run_id,))
+
+
+async def test_what_is_left_of_a_drop_names_the_run_that_had_it() -> None:
+    world = await a_world()
+    for number in range(2):
+        await world.drop(addresses(2, f"p{number}-"), f"vip/monday/{number}.csv")
+    world.announces = True
+    await world.drop(b"", "vip/monday/_SUCCESS")
+    await world.until_quiet()
+    del world.landed["vip/monday/0.csv"]
+
+    export = only_export(await explained(world, "vip/monday/1.csv"))
+
+    assert (export.outcome, export.run_ids) == (Outcome.RECORDED, (world.run().run_id,))
+    assert "has all of the files" in export.detail

@@ -1,12 +1,16 @@
 """Drops of several files: one run with every part in it, whatever becomes of the events."""
 
+import asyncio
 from datetime import timedelta
 
+import orjson
 import pytest
 
 from exporter.domain.recipe import Completeness, Recipe
 from exporter.domain.run import RunState
 from exporter.steps.events import Event
+from exporter.steps.messages import PlanMessage
+from exporter.steps.plan import plan
 from exporter.steps.sweep import sweep
 from tests.builders import a_connection, a_segment, addresses, an_export
 from tests.fakes.drops import FakeDropStore
@@ -101,6 +105,7 @@ async def test_a_part_that_lands_while_the_drop_is_planned_joins_its_run() -> No
     world.check_promises()
 
 
+INSIGHTS = "CustomerInsights_0f1e/BlobExport"
 LATE = "vip/monday/part-1.csv"
 
 
@@ -221,6 +226,62 @@ async def test_a_folder_that_nobody_closes_is_listed_once_and_taken_up_when_it_i
     assert [run.state for run in world.runs()] == [RunState.SKIPPED, RunState.SUCCEEDED]
 
 
+def errors_of(world: World) -> list[str]:
+    """What the runs that are no runs say."""
+    return [run.report.error.message for run in world.runs() if run.report and run.report.error]
+
+
+async def test_a_folder_of_a_segment_that_nobody_expects_is_listed_once() -> None:
+    """As when a system writes one folder too deep."""
+    world = await a_world()
+    await world.drop(addresses(3), "exports/2026/11/23/vip.csv")
+    world.busy_until = world.clock.monotonic() + 3 * 3600
+
+    await world.until_quiet()
+
+    (why,) = errors_of(world)
+    assert "_SUCCESS or .done in exports/2026/" in why
+    assert "no export for segment 'exports' (known: vip)" in why
+
+
+async def test_a_drop_that_the_model_has_left_behind_was_sent_and_is_not_listed() -> None:
+    world = await a_world()
+    await put(world, f"{INSIGHTS}/vip/2026/11/22/1433/vip_1.csv", *addresses(3))
+    await world.drop(a_model("vip", "vip/2026/11/22/1433/vip_1.csv"), f"{INSIGHTS}/model.json")
+    await world.until_quiet()
+    await world.after(hours=23)
+
+    await world.drop(a_model("vip", "vip/2026/11/23/1433/vip_1.csv"), f"{INSIGHTS}/model.json")
+    world.busy_until = world.clock.monotonic() + 120
+    await world.until_quiet()
+
+    assert world.run().state is RunState.SUCCEEDED
+
+
+async def test_a_drop_that_waits_for_a_long_quiet_is_not_listed_as_unfinished() -> None:
+    world = await a_world(UNLOAD.model_copy(update={"quiet_seconds": 3 * 3600}))
+    await world.drop(addresses(3), "vip/monday/data_0.csv")
+    world.busy_until = world.clock.monotonic() + 4 * 3600
+
+    await world.until_quiet()
+
+    assert world.run().state is RunState.SUCCEEDED
+
+
+async def test_changes_that_are_not_closed_are_listed_though_newer_ones_came() -> None:
+    world = World()
+    await world.connect(a_connection(), an_export(content="delta"))
+    await world.drop(changes({"ann@example.com": "update"}), "vip/monday/a.csv")
+    await world.clock.sleep(2)
+    await world.drop(changes({"bob@example.com": "update"}), "vip/tuesday.csv")
+    world.busy_until = world.clock.monotonic() + 3 * 3600
+
+    await world.until_quiet()
+
+    (why,) = errors_of(world)
+    assert "_SUCCESS or .done in vip/monday/" in why
+
+
 async def test_a_file_that_no_recipe_knows_is_listed_once() -> None:
     world = await a_world()
     await world.drop(addresses(3), "monday.csv")
@@ -266,7 +327,26 @@ async def test_an_empty_blob_that_stands_for_a_folder_is_no_drop() -> None:
     assert world.report().counts.delivered == 3
 
 
-def land_after_write(world: World, count: int, blob: str, people: list[str], *, is_announced: bool) -> None:
+def a_model(table: str, *locations: str) -> bytes:
+    """A `model.json` of one table."""
+    entity = {
+        "$type": "LocalEntity",
+        "name": table,
+        "attributes": [{"name": "Email"}],
+        "partitions": [{"name": location, "location": location} for location in locations],
+    }
+    return orjson.dumps({"entities": [entity]})
+
+
+def land_after_write(
+    world: World,
+    count: int,
+    blob: str,
+    people: list[str],
+    *,
+    is_announced: bool,
+    latest_seconds: float = 5,
+) -> None:
     """Let a file land right after so many more writes of documents."""
     left = count
 
@@ -279,7 +359,7 @@ def land_after_write(world: World, count: int, blob: str, people: list[str], *, 
         if left == -1:
             FakeDropStore.land(world.storage, world.landed, blob, a_segment(people))
             if is_announced:
-                world.announce_after(blob, world.chance.uniform(0, 5))
+                world.announce_after(blob, world.chance.uniform(0, latest_seconds))
 
     world.storage.on_write.append(tell)
 
@@ -328,6 +408,161 @@ async def test_changes_that_nobody_announced_go_before_the_next_ones(seed: int) 
     assert {run.state for run in world.runs()} == {RunState.SUCCEEDED}
     assert world.account.contacts["ann@example.com"]["first_name"] == "Newest"
     assert len(world.account.contacts) == 4
+    world.check_promises()
+
+
+@pytest.mark.parametrize("before_write", range(24))
+async def test_death_while_a_late_part_joins_starts_no_second_run(before_write: int) -> None:
+    world = await a_world(worker_count=1)
+    await put(world, "vip/monday/part-0.csv", *addresses(3))
+    await world.drop(b"", "vip/monday/_SUCCESS")
+    await put(world, LATE, *addresses(2, "bo"))
+    world.announce_after(LATE, 0)
+    process = world.workers[0].process
+    process.dies_before_write = process.write_count + before_write
+    world.busy_until = world.clock.monotonic() + 1300
+
+    await world.until_quiet()
+
+    assert process.is_dead
+    assert [source.blob for source in world.run().sources] == ["vip/monday/part-0.csv", LATE]
+    assert world.report().counts.delivered == 5
+    world.check_promises()
+
+
+@pytest.mark.parametrize("content", ["snapshot", "delta"])
+@pytest.mark.parametrize("part_count", [2, 3])
+async def test_what_is_left_of_a_drop_that_was_sent_is_no_new_drop(content: str, part_count: int) -> None:
+    """The source, or retention, deletes a drop file by file."""
+    world = World()
+    await world.connect(a_connection(), an_export(content=content))
+    for number in range(part_count):
+        people = changes(dict.fromkeys(addresses(2, f"p{number}-"), "update"))
+        await world.workers[0].ports.drops.put(f"vip/monday/{number}.csv", [people])
+    await world.drop(b"", "vip/monday/_SUCCESS")
+    await world.until_quiet()
+
+    del world.landed["vip/monday/0.csv"]
+    world.busy_until = world.clock.monotonic() + 300
+    await world.until_quiet()
+
+    assert world.report().counts.delivered == 2 * part_count
+    world.check_promises()
+
+
+async def test_yesterdays_files_beside_todays_first_one_are_no_drop_of_their_own() -> None:
+    """A copy job writes the same names each day, one after the other."""
+    world = await a_world()
+    for number in range(3):
+        await put(world, f"vip/copy_0000{number}.csv", *addresses(2, f"p{number}-"))
+    world.busy_until = world.clock.monotonic() + 600
+    await world.until_quiet()
+    await world.after(hours=23)
+
+    for number in range(3):
+        await put(world, f"vip/copy_0000{number}.csv", *addresses(1, f"new{number}-"))
+        world.busy_until = world.clock.monotonic() + 200
+        await world.until_quiet()
+    world.busy_until = world.clock.monotonic() + 400
+    await world.until_quiet()
+
+    assert [len(run.sources) for run in world.runs()] == [3, 3]
+    assert [run.report.counts.delivered for run in world.runs() if run.report] == [6, 3]
+    world.check_promises()
+
+
+async def test_changes_that_failed_do_not_go_with_a_late_part_once_a_later_drop_has_gone() -> None:
+    world = World()
+    await world.connect(a_connection(), an_export(content="delta", mapping={"first_name": "Name"}))
+    ports = world.workers[0].ports
+    failing = b"Email,Name,_op\r\nann@example.com,Old,update\r\nnobody,N,update\r\n"
+    await ports.drops.put("vip/monday/a.csv", [failing])
+    await world.drop(b"", "vip/monday/_SUCCESS")
+    await world.until_quiet()
+    await world.clock.sleep(2)
+    await world.drop(b"Email,Name,_op\r\nann@example.com,New,update\r\n", "vip/tuesday.csv")
+    await world.until_quiet()
+    await world.clock.sleep(2)
+
+    many = "".join(f"{person},N,update\r\n" for person in addresses(40, "bo"))
+    await world.drop(b"Email,Name,_op\r\n" + many.encode(), "vip/monday/b.csv")
+    await world.until_quiet()
+
+    assert world.account.contacts["ann@example.com"]["first_name"] == "New"
+    assert [source.blob for source in world.runs()[-1].sources] == ["vip/monday/b.csv"]
+    world.check_promises()
+
+
+@pytest.mark.parametrize("after_write", range(10))
+async def test_a_late_part_does_not_join_a_run_that_an_earlier_version_ordered(after_write: int) -> None:
+    """That run is never sealed: nobody would see that it has read fewer files than it names."""
+    world = await a_world()
+    world.slowest_poll_seconds = 0
+    await put(world, "vip/monday/part-0.csv", *addresses(3))
+    await world.drop(b"", "vip/monday/_SUCCESS")
+    ports = world.workers[0].ports
+    await ports.runs.update(world.run().run_id, lambda run: run.model_copy(update={"recipe": None}))
+    land_after_write(world, after_write, LATE, addresses(2, "bo"), is_announced=True, latest_seconds=0)
+    world.busy_until = world.clock.monotonic() + 300
+
+    await world.until_quiet()
+
+    assert world.account.contacts.keys() == {*addresses(3), *addresses(2, "bo")}
+    world.check_promises()
+
+
+async def test_files_that_a_manifest_does_not_list_hold_nobody_up() -> None:
+    """The manifest lies two folders above, so that a file's own folder does not show it."""
+    world = await a_world()
+    await put(world, "lake/vip/yesterday.csv", *addresses(1, "old"))
+    await put(world, "lake/vip/today.csv", *addresses(3))
+
+    await world.drop(a_model("vip", "vip/today.csv"), "lake/model.json")
+    await world.until_quiet()
+
+    assert world.report().source == ("lake/vip/today.csv",)
+    assert world.report().counts.delivered == 3
+    world.check_promises()
+
+
+async def test_of_two_runs_of_a_drop_the_one_with_fewer_files_gives_way() -> None:
+    """Two events at the same moment: whoever looked before the late part came orders after the other."""
+    world = await a_world()
+    await put(world, "vip/monday/part-0.csv", *addresses(3))
+    await world.drop(b"", "vip/monday/_SUCCESS")
+    early = world.run()
+    del world.storage.documents[f"runs/{early.run_id}.json"]
+    await put(world, LATE, *addresses(2, "bo"))
+    await world.announce(LATE)
+    ports = world.workers[0].ports
+    await ports.runs.create(early)
+
+    await plan(PlanMessage(run_id=early.run_id), ports, gate=asyncio.Lock())
+    await world.until_quiet()
+
+    assert sorted((run.state, len(run.sources)) for run in world.runs()) == [
+        (RunState.SUCCEEDED, 2),
+        (RunState.SUPERSEDED, 1),
+    ]
+    assert len(world.account.requests) == 1
+    world.check_promises()
+
+
+async def test_a_late_part_joins_though_its_export_was_edited_since() -> None:
+    world = await a_world()
+    await put(world, "vip/monday/part-0.csv", *addresses(3))
+    await world.drop(b"", "vip/monday/_SUCCESS")
+    await put(world, LATE, *addresses(2, "bo"))
+    await world.clock.sleep(2)
+    world.registry.now = world.clock.now()
+    stored = (await world.registry.exports())["vip"]
+    await world.registry.put_export(an_export(tags=("vip",)), etag=stored.etag)
+
+    await world.until_quiet()
+
+    sent = [run for run in world.runs() if run.state is RunState.SUCCEEDED]
+    assert [len(run.sources) for run in sent] == [2]
+    assert world.account.contacts.keys() == {*addresses(3), *addresses(2, "bo")}
     world.check_promises()
 
 

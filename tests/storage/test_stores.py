@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
+from azure.storage.blob.aio import BlobClient
 
 from exporter.adapters.budgets import BlobBudgetStore
 from exporter.adapters.claims import SKEW, BlobClaimStore
@@ -213,6 +215,40 @@ async def test_a_drop_is_read_only_in_the_version_that_was_seen(ground: Ground) 
         await asyncio.to_thread(lambda: list(drops.read(seen)))
     assert gone.value.code == "source_gone"
     assert await drops.source("vip/a.csv") is None
+
+
+async def test_what_many_manifests_hold_is_fetched_once(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drops = BlobDropStore(ground.storage.landing, ground.storage.blocking_landing, ground.documents)
+    seen = [await drops.put(f"vip/{number}/_committed_1", [b"%d" % number]) for number in range(120)]
+    fetched: list[str] = []
+    download_blob = BlobClient.download_blob
+
+    async def noting(blob: BlobClient, **options: Any) -> Any:
+        fetched.append(blob.blob_name)
+        return await download_blob(blob, **options)
+
+    monkeypatch.setattr(BlobClient, "download_blob", noting)
+    for _ in range(2):
+        contents = [await drops.content(source, 100) for source in seen]
+        assert contents == [b"%d" % number for number in range(120)]
+
+    assert fetched == [source.blob for source in seen]
+
+
+@pytest.mark.parametrize("most_bytes", [0, 3])
+async def test_what_a_manifest_holds_is_that_of_its_version_however_much_is_kept(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, most_bytes: int
+) -> None:
+    monkeypatch.setattr("exporter.adapters.drops._MAX_BYTES_KEPT_IN_ALL", most_bytes)
+    drops = BlobDropStore(ground.storage.landing, ground.storage.blocking_landing, ground.documents)
+    for content in (b"1", b"22", b"333", b"1"):
+        seen = await drops.put("vip/_committed_1", [content])
+        other = await drops.put("vip/_committed_2", [content])
+        for _ in range(2):
+            assert await drops.content(seen, 100) == content
+            assert await drops.content(other, 100) == content
 
 
 async def test_a_drop_is_recorded_once(ground: Ground) -> None:

@@ -1,11 +1,15 @@
+import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from exporter.cli.drop import folder_name
 from exporter.cli.running import ExitCode
-from exporter.domain.layout import Place, Sign, classify
+from exporter.domain.layout import Landing, Place, Sign, classify, drops_of
+from exporter.domain.recipe import Completeness, Recipe
 from exporter.domain.recipes import BUILT_IN
+from tests.builders import a_source
 from tests.unit.cli.world import NOW, World, a_report, an_export
 
 
@@ -52,20 +56,59 @@ def test_everything_wrong_is_told_before_anything_is_put(
 ) -> None:
     (tmp_path / "empty.csv").touch()
     (tmp_path / "_hidden.csv").write_text("Email\n")
+    (tmp_path / "model.json").write_text('{"Email": "ann@example.org"}\n')
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.csv").write_text("Email\n")
-    wrong = ["empty.csv", "_hidden.csv", "folder", "absent.csv", "folder/a.csv"]
+    wrong = ["empty.csv", "_hidden.csv", "model.json", "folder", "absent.csv", "folder/a.csv"]
     assert world.command("drop", files[0], *wrong, "--segment", "a/b", "--json") == ExitCode.ERROR
     message = world.document["error"]["message"]
     for said in (
         "--segment: should be a segment's name, without slashes",
         "empty.csv: is empty",
         "_hidden.csv: files whose names begin with _ or . are never read",
+        "model.json: a file of this name lists other files",
         "folder: is a directory",
         "absent.csv: there is no such file",
         "a.csv: more than one file has this name",
     ):
         assert said in message
+    assert world.drops.blobs == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "segment"),
+    [
+        ("vip_00001.csv", "vip"),
+        ("2026_11_23_1763892900000_0.csv", "vip"),
+        ("data_0_0_0.csv.gz", "vip"),
+        ("part-00000-x.csv", "vip"),
+        ("export_5_1763892900.csv", "CustomerInsights_acme"),
+    ],
+)
+def test_a_file_named_like_a_part_is_a_folder_of_its_segment(
+    world: World, tmp_path: Path, name: str, segment: str
+) -> None:
+    file = tmp_path / name
+    file.write_text("Email\nann@example.org\n")
+    assert world.command("drop", file, "--segment", segment) == ExitCode.DONE
+    found = [a_source(blob, size=len(data)) for blob, data in sorted(world.drops.blobs.items())]
+    (drop,) = drops_of(Landing(tuple(found), BUILT_IN, {}, {}, NOW, timedelta(minutes=5)))
+    assert (drop.segment, drop.complete) == (segment, True)
+    assert [file.blob.rpartition("/")[2] for file in drop.files] == [name]
+
+
+def test_a_recipe_that_makes_another_segment_of_the_files_is_told_before_anything_is_put(
+    world: World, files: list[Path]
+) -> None:
+    recipe = Recipe(id="leads", pattern="{folder}/{segment}.csv", complete=(Completeness.AT_ONCE,))
+    asyncio.run(world.registry.put_recipe(recipe, etag=None))
+    assert world.command("drop", files[0], "--segment", "vip") == ExitCode.DONE  # in a folder of its own
+    assert all(blob.count("/") == 2 for blob in world.drops.blobs)
+    world.drops.blobs.clear()
+    deeper = recipe.model_copy(update={"id": "deeper", "pattern": "{folder}/{segment}/{file}"})
+    asyncio.run(world.registry.put_recipe(deeper, etag=None))
+    assert world.command("drop", files[0], "--segment", "vip", "--json") == ExitCode.ERROR
+    assert "as the recipe 'deeper' says" in world.document["error"]["message"]
     assert world.drops.blobs == {}
 
 

@@ -129,6 +129,15 @@ def test_a_closed_folder_is_one_drop_whatever_its_files_are_called() -> None:
     assert blobs(drop) == [f"vip/monday/{name}" for name in names]
 
 
+def test_a_closed_folder_is_of_the_segment_that_it_lies_in_whatever_its_files_are_called() -> None:
+    """As Airbyte's are, whose segment would be the folder."""
+    names = [f"vip/monday/2026_11_23_1763892900000_{number}.csv" for number in range(2)]
+
+    (drop,) = drops(*map(land, names), land("vip/monday/_SUCCESS"))
+
+    assert (drop.segment, drop.complete, blobs(drop)) == ("vip", True, names)
+
+
 def test_what_transactions_did_not_commit_is_not_read() -> None:
     files = [
         land("vip/monday/part-00000-tid-111-a-1-c000.csv"),
@@ -157,6 +166,27 @@ def test_a_commit_that_cannot_be_read_closes_nothing() -> None:
 
     assert not drop.complete
     assert "_committed_111" in drop.waits_for
+
+
+class CountedMarks(dict[str, bytes]):
+    """Marks that know how often all of them were gone through."""
+
+    looks = 0
+
+    def items(self) -> Any:
+        self.looks += 1
+        return super().items()
+
+
+def test_the_marks_of_many_folders_are_gone_through_once() -> None:
+    names = [f"vip/{number:03}/part-00000-tid-1-a-1-c000.csv" for number in range(100)]
+    content = orjson.dumps({"added": ["part-00000-tid-1-a-1-c000.csv"], "removed": []})
+    marks = CountedMarks({f"vip/{number:03}/_committed_1": content for number in range(100)})
+
+    found = drops(*map(land, names), *map(land, marks), commits=marks)
+
+    assert [drop.by for drop in found] == [Completeness.COMMITTED] * 100
+    assert marks.looks == 1
 
 
 def test_a_run_of_customer_insights_is_whole_when_the_model_lists_it_and_all_is_there() -> None:
