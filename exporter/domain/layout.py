@@ -129,6 +129,8 @@ class Drop:
     signs: tuple[Source, ...] = ()
     """The markers, commits and manifests that decided."""
     dialect: Dialect = UNDECLARED
+    left_behind: bool = False
+    """Whether its manifest was written later and lists other files: then it was sent, or never will be."""
 
     @property
     def complete(self) -> bool:
@@ -321,9 +323,10 @@ def _by_manifest(drop: Drop, place: Place, landing: Landing, present: Mapping[st
     if manifest is None or manifest not in present:
         return None
     entries = landing.manifests.get(manifest, ())
+    is_later = present[manifest].last_modified > drop.dropped_at + landing.quiet
     if isinstance(entries, str):
         why = entries
-    elif present[manifest].last_modified > drop.dropped_at + landing.quiet:
+    elif is_later:
         why = "which was written later and lists other files"
     else:
         why = "which does not list these files yet"
@@ -332,6 +335,7 @@ def _by_manifest(drop: Drop, place: Place, landing: Landing, present: Mapping[st
         by=Completeness.MANIFEST,
         signs=(present[manifest],),
         waits_for=f"{shown(manifest)}, {why}",
+        left_behind=is_later and not isinstance(entries, str),
     )
 
 

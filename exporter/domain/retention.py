@@ -86,9 +86,12 @@ def expired_drops(
 
 
 def _is_past(drop: Drop, last_whole: Mapping[str, Drop]) -> bool:
-    """Whether a manifest has gone on to a newer drop, as Customer Insights rewrites its own."""
+    """Whether a manifest has gone on, as Customer Insights rewrites its own: to a newer drop, or without the
+    table, which is no longer exported."""
     newer = last_whole.get(drop.segment)
-    return drop.by is Completeness.MANIFEST and newer is not None and newer.order > drop.order
+    return drop.left_behind or (
+        drop.by is Completeness.MANIFEST and newer is not None and newer.order > drop.order
+    )
 
 
 def _below(folder: str, files: Sequence[Source]) -> Sequence[Source]:

@@ -1,9 +1,12 @@
 """Which drops may go: only what is recognised as a drop, and nothing that somebody needs."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
 
 from exporter.domain.drop import Source
 from exporter.domain.layout import Landing, drops_of
+from exporter.domain.manifest import Listed
 from exporter.domain.recipes import BUILT_IN
 from exporter.domain.retention import expired_drops
 from tests.builders import NOON, a_source
@@ -11,8 +14,13 @@ from tests.builders import NOON, a_source
 LONG_AGO = NOON - timedelta(days=40)
 
 
-def expired(*files: Source, wanted: tuple[str, ...] = (), held: tuple[str, ...] = ()) -> list[list[str]]:
-    landing = Landing(tuple(files), BUILT_IN, {}, {}, NOON, timedelta(minutes=5))
+def expired(
+    *files: Source,
+    wanted: tuple[str, ...] = (),
+    held: tuple[str, ...] = (),
+    manifests: Mapping[str, tuple[Listed, ...]] = MappingProxyType({}),
+) -> list[list[str]]:
+    landing = Landing(tuple(files), BUILT_IN, manifests, {}, NOON, timedelta(minutes=5))
     found = expired_drops(
         sorted(drops_of(landing), key=lambda drop: drop.order),
         files,
@@ -63,3 +71,15 @@ def test_a_drop_that_a_run_still_reads_stays_whole() -> None:
 
 def test_a_young_drop_stays() -> None:
     assert expired(a_source("vip/a.csv"), a_source("vip/b.csv")) == []
+
+
+def test_the_drops_of_a_table_that_is_no_longer_exported_go() -> None:
+    """Customer Insights rewrites its model without it; nothing newer of that segment ever comes."""
+    export = "CustomerInsights_0f1e/BlobExport"
+    left, listed = f"{export}/Left/2026/10/01/1433/Left_1.csv", f"{export}/Vip/2026/10/01/1433/Vip_1.csv"
+    model = f"{export}/model.json"
+    absent = f"{export}/Vip/2026/10/01/1433/Vip_2.csv"
+    tables = {model: (Listed("Vip", (listed, absent)),)}
+
+    assert expired(old(left), old(listed), old(model, hours=1), manifests=tables) == [[left]]
+    assert expired(old(left), old(listed), old(model), manifests=tables) == []
