@@ -38,9 +38,15 @@ def _parts_of_address(location: str, folder: list[str]) -> list[str] | None:
     except ValueError:
         return None
     path = unquote(address.path).lstrip("/").split("/")
-    for start in _starts(address, host, known_folder=bool(folder)):
+    starts = _starts(address, host, known_folder=bool(folder))
+    for start in starts:
         if path[start : start + len(folder)] == folder:
             return path[start + len(folder) :]
+    # All of it may have been copied into a folder that its producer knows nothing of.
+    for skipped in range(1, len(folder)):
+        end = starts[0] + len(folder) - skipped
+        if path[starts[0] : end] == folder[skipped:]:
+            return path[end:]
     return None
 
 

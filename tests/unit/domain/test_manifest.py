@@ -71,6 +71,16 @@ def test_a_location_is_a_blob_below_the_folder_of_its_model(location: str, blob:
     assert table == Listed("Vip", (blob,), Dialect(columns=COLUMNS))
 
 
+def test_a_folder_that_was_copied_into_another_one_is_read_by_the_addresses_that_it_came_with() -> None:
+    address = f"{HOST}/raw/CustomerInsights_abcd/Blob%20Export/Vip/1.csv"
+
+    (table,) = listed(a_model(address), f"from/the lake/{MODEL}")
+    (other,) = listed(a_model(f"{HOST}/raw/other/Blob%20Export/Vip/1.csv"), f"from/the lake/{MODEL}")
+
+    assert (table.blobs, table.fault) == ((f"from/the lake/{FOLDER}/Vip/1.csv",), "")
+    assert "outside of the folder" in other.fault
+
+
 @pytest.mark.parametrize(
     "location",
     [
