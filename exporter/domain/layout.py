@@ -36,8 +36,6 @@ class Place:
     """What all files of the drop have in their names: placeholder and value."""
     folder: str
     """Where the drop's files lie, with its trailing slash; "" is the container itself."""
-    root: str
-    """Where all that belongs to the drop lies, its manifest included."""
     manifest: str | None
     """The manifest that the recipe expects."""
 
@@ -103,8 +101,7 @@ def place_of(blob: str, recipe: Recipe) -> Place | None:
     )
     folder = blob[: blob.rfind("/", 0, first_part) + 1]
     manifest = fill(recipe.manifest, values) if recipe.manifest else None
-    root = manifest[: manifest.rfind("/") + 1] if manifest else folder
-    return Place(recipe, fill(recipe.segment or "{segment}", values), shared, folder, root, manifest)
+    return Place(recipe, fill(recipe.segment or "{segment}", values), shared, folder, manifest)
 
 
 def _in_hidden_folder(folder: str) -> bool:

@@ -47,11 +47,20 @@ async def look(blob: str, ports: Ports) -> Look:
     meaning = classify(blob, recipes)
     if not isinstance(meaning, Place | Sign):
         return Look(blob, meaning, recipes, (), {})
-    # One file that is a whole drop needs no look at its neighbours, only at what may lie below its name.
-    is_alone = isinstance(meaning, Place) and meaning.recipe.complete[0] is Completeness.AT_ONCE
-    landing = await _landing(blob if is_alone else meaning.root, recipes, ports)
+    landing = await _landing_around(blob, meaning, recipes, ports)
     drops = tuple(drop for drop in drops_of(landing) if drop.files and _has(drop, blob))
     return Look(blob, meaning, recipes, drops, landing.manifests)
+
+
+async def _landing_around(
+    blob: str, meaning: Place | Sign, recipes: tuple[Recipe, ...], ports: Ports
+) -> Landing:
+    """What a look at one blob needs, which may be a thousandth of what lies around it."""
+    if isinstance(meaning, Sign):
+        return await _landing(meaning.root, recipes, ports)
+    if meaning.recipe.complete[0] is Completeness.AT_ONCE:  # only what may lie below its name
+        return await _landing(blob, recipes, ports)
+    return await _landing(meaning.folder, recipes, ports, manifest=meaning.manifest)
 
 
 async def look_at_arrival(blob: str, ports: Ports) -> Look:
@@ -86,9 +95,14 @@ async def newest_drop(segment: str, ports: Ports) -> Drop | None:
     return whole[-1] if whole else None
 
 
-async def _landing(root: str, recipes: tuple[Recipe, ...], ports: Ports) -> Landing:
-    """What lies below a folder, with what the manifests and commits in it say."""
+async def _landing(
+    root: str, recipes: tuple[Recipe, ...], ports: Ports, *, manifest: str | None = None
+) -> Landing:
+    """What lies below a folder, and the manifest above it, with what the manifests and commits in it say."""
     files = await ports.drops.folder(root)
+    above = await ports.drops.source(manifest) if manifest and not manifest.startswith(root) else None
+    if above is not None:
+        files = sorted([*files, above], key=lambda file: file.blob)
     manifests: dict[str, tuple[Listed, ...] | str] = {}
     commits = {}
     for sign in files:
@@ -113,6 +127,7 @@ async def _entries(manifest: Source, files: list[Source], ports: Ports) -> tuple
         definitions = {}
         for needed in needed_files(manifest.blob, data):
             found = next((file for file in files if file.blob == needed), None)
+            found = found or await ports.drops.source(needed)
             definitions[needed] = await ports.drops.content(found, MAX_MANIFEST_BYTES) if found else None
         return read_manifest(manifest.blob, data, definitions)
     except StopRunError as error:

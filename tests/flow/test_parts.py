@@ -6,6 +6,7 @@ from datetime import timedelta
 import orjson
 import pytest
 
+from exporter.domain.drop import Source
 from exporter.domain.recipe import Completeness, Recipe
 from exporter.domain.run import RunState
 from exporter.steps.events import Event
@@ -280,6 +281,31 @@ async def test_changes_that_are_not_closed_are_listed_though_newer_ones_came() -
 
     (why,) = errors_of(world)
     assert "_SUCCESS or .done in vip/monday/" in why
+
+
+async def test_a_part_costs_a_look_at_its_own_run_of_the_export_and_the_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The export's folder holds all runs of all tables."""
+    world = await a_world()
+    for table in ("lapsed", "vip"):
+        for day in (22, 23):
+            await put(world, f"{INSIGHTS}/{table}/2026/11/{day}/1433/{table}_1.csv", *addresses(3))
+    model = a_model("vip", "vip/2026/11/23/1433/vip_1.csv")
+    await world.workers[0].ports.drops.put(f"{INSIGHTS}/model.json", [model])
+    listed: list[str] = []
+    folder = FakeDropStore.folder
+
+    async def noting(drops: FakeDropStore, prefix: str) -> list[Source]:
+        found = await folder(drops, prefix)
+        listed.extend(source.blob for source in found)
+        return found
+
+    monkeypatch.setattr(FakeDropStore, "folder", noting)
+    await world.announce(f"{INSIGHTS}/vip/2026/11/23/1433/vip_1.csv")
+
+    assert listed == [f"{INSIGHTS}/vip/2026/11/23/1433/vip_1.csv"]
+    assert world.run().segment == "vip"
 
 
 async def test_a_file_that_no_recipe_knows_is_listed_once() -> None:
