@@ -3,7 +3,6 @@
 import pytest
 from azure.storage.blob.aio import BlobClient
 
-from exporter.adapters import drops as drops_module
 from exporter.adapters.drops import BlobDropStore
 from tests.storage.conftest import Ground
 
@@ -70,20 +69,3 @@ async def test_the_same_version_is_fetched_once_and_the_next_one_anew(
     present = await drops.put(MODEL, [b"new"])
     assert [await drops.content(present, LIMIT_BYTES) for _ in range(3)] == [b"new"] * 3
     assert fetched == [MODEL, MODEL]
-
-
-async def test_what_is_kept_at_hand_is_bounded(
-    drops: BlobDropStore, fetched: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only small ones are kept, and of these the newest few."""
-    monkeypatch.setattr(drops_module, "_KEPT_BLOBS", 2)
-    monkeypatch.setattr(drops_module, "_KEPT_BYTES", 2)
-    small = [await drops.put(f"lake/{number}/model.json", [b"{}"]) for number in range(3)]
-    large = await drops.put(MODEL, [b"{ }"])
-    for source in [*small, large, large]:
-        await drops.content(source, LIMIT_BYTES)
-    assert fetched == [*(source.blob for source in small), MODEL, MODEL]
-
-    for source in reversed(small):
-        await drops.content(source, LIMIT_BYTES)
-    assert fetched[5:] == [small[0].blob]
