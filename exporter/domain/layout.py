@@ -367,10 +367,17 @@ def _by_commits(drop: Drop, place: Place, landing: Landing, present: Mapping[str
 
 
 def _by_marker(drop: Drop, place: Place, landing: Landing, present: Mapping[str, Source]) -> Drop | None:
-    """An end marker in the drop's folder."""
-    del landing
+    """An end marker in the drop's folder; files that are newer than it have to become quiet.
+
+    They are late parts, or the first of another drop over a marker that was left lying there, or a copy of
+    the folder that wrote the marker too early.
+    """
     markers = tuple(present[name] for end in sorted(END_MARKERS) if (name := place.folder + end) in present)
-    return replace(drop, by=Completeness.MARKER, signs=markers) if markers else None
+    if not markers:
+        return None
+    drop = replace(drop, by=Completeness.MARKER, signs=markers)
+    is_closed = drop.dropped_at <= max(marker.last_modified for marker in markers)
+    return drop if is_closed else _by_quiet(drop, place, landing, present)
 
 
 def _by_quiet(drop: Drop, place: Place, landing: Landing, present: Mapping[str, Source]) -> Drop | None:

@@ -1,5 +1,6 @@
 """Looking into the landing container: which drops lie there, which are whole, and what a blob is."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -37,7 +38,8 @@ async def known_recipes(ports: Ports) -> tuple[Recipe, ...]:
 
 async def survey(ports: Ports, root: str = "") -> list[Drop]:
     """All drops below a folder of the landing container, whole or not, in the order of their time."""
-    drops = drops_of(await _landing(root, await known_recipes(ports), ports))
+    landing = await _landing(root, await known_recipes(ports), ports)
+    drops = await asyncio.to_thread(drops_of, landing)  # seconds where many thousands of files lie there
     return sorted((drop for drop in drops if drop.files), key=lambda drop: drop.order)
 
 

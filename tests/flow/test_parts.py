@@ -407,6 +407,7 @@ async def test_a_late_part_of_changes_goes_alone() -> None:
     await world.clock.sleep(2)
 
     await world.drop(changes({"bo0@example.org": "update"}), "vip/monday/b.csv")
+    world.busy_until = world.clock.monotonic() + 400
     await world.until_quiet()
 
     first, second = world.runs()
@@ -512,6 +513,7 @@ async def test_changes_that_failed_do_not_go_with_a_late_part_once_a_later_drop_
 
     many = "".join(f"{person},N,update\r\n" for person in addresses(40, "bo"))
     await world.drop(b"Email,Name,_op\r\n" + many.encode(), "vip/monday/b.csv")
+    world.busy_until = world.clock.monotonic() + 400
     await world.until_quiet()
 
     assert world.account.contacts["ann@example.com"]["first_name"] == "New"
@@ -627,3 +629,27 @@ async def test_changes_wait_for_earlier_ones_that_are_being_written_still() -> N
     assert [run.sources[0].blob for run in world.runs()] == ["vip/monday/data_0.csv", "vip/tuesday.csv"]
     assert {run.state for run in world.runs()} == {RunState.SUCCEEDED}
     assert world.account.contacts["ann@example.com"]["first_name"] == "Late"
+
+
+async def test_a_marker_that_was_left_lying_closes_no_part_of_the_next_drop() -> None:
+    """A job that overwrites its files one by one, and leaves yesterday's marker where it is."""
+    world = await a_world()
+    for number in range(3):
+        await put(world, f"vip/monday/{number}.csv", *addresses(2, f"old{number}-"))
+    await world.drop(b"", "vip/monday/_SUCCESS")
+    await world.until_quiet()
+    await world.clock.sleep(60)
+
+    for number in range(3):
+        await world.drop(addresses(2, f"new{number}-"), f"vip/monday/{number}.csv")
+        world.busy_until = world.clock.monotonic() + 100
+        await world.until_quiet()
+    world.busy_until = world.clock.monotonic() + 400
+    await world.until_quiet()
+
+    first, second = world.runs()
+    assert len(second.sources) == 3
+    assert not {source.etag for source in first.sources} & {source.etag for source in second.sources}
+    assert second.report is not None
+    assert second.report.counts.delivered == 6
+    world.check_promises()
