@@ -18,7 +18,8 @@ class Event(StrEnum):
     DROP_WAITING = "drop.waiting"
     """A file of a drop arrived that is not whole; `why` names what would show that it is."""
     DROP_RECORDED = "drop.recorded"
-    """A drop was taken up; `run_count` runs exist for it. Not `announced`: found by looking."""
+    """A drop was taken up; `run_count` runs exist for it. Not `announced`: found by looking, though
+    an event should have said that it is whole."""
     DROP_REPEATED = "drop.repeated"
     """The same drop was announced again; nothing happened."""
     RUN_ORDERED = "run.ordered"

@@ -163,7 +163,8 @@ async def _order_runs(drop: Drop, trace: str, ports: Ports, *, announced: bool) 
         run_count=len(runs),
         recipe=drop.recipe.id,
         files=len(drop.files),
-        announced=announced,
+        # What quiet ends the sweep finds by design: that says nothing about lost events.
+        announced=announced or drop.by is Completeness.QUIET,
     )
     return record
 

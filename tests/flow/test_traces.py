@@ -213,6 +213,16 @@ async def test_a_drop_that_the_sweep_finds_was_not_announced() -> None:
     assert told == [True, False]
 
 
+async def test_a_drop_that_quiet_ends_is_none_that_an_event_was_lost_of() -> None:
+    world = await a_world()
+    await world.drop(addresses(4), "vip/unload_00000.csv")
+    await world.until_quiet()
+    await world.after(minutes=6)
+
+    told = [fields["announced"] for event, fields in world.telemetry.events if event is Event.DROP_RECORDED]
+    assert told == [True]
+
+
 async def test_the_app_says_that_it_is_alive_and_how_many_runs_are_open() -> None:
     world = await a_world()
     await world.drop(addresses(300))
