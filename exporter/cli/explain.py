@@ -1,6 +1,6 @@
 """`exporter explain BLOB`: what a file in the landing container is, and what would be done with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
@@ -15,7 +15,7 @@ from exporter.cli.recipes import dialect_lines, purpose, recipe_json, ways_in_wo
 from exporter.cli.running import ExitCode, JsonOption, open_session, run
 from exporter.cli.wording import moment, number, plural
 from exporter.domain.wording import shown_list
-from exporter.steps.explain import DropView, Explanation, ExportView, FileReading, Kind, explain
+from exporter.steps.explain import DropView, Explanation, ExportView, FileReading, Kind, Tried, explain
 
 MAX_FILES_LISTED: Final = 10
 _KINDS: Final = {
@@ -124,11 +124,17 @@ def _tried_table(found: Explanation) -> Table:
     for heading in ("recipe", "for", "takes it"):
         table.add_column(heading, overflow="fold")
     for tried in found.tried:
-        answer = (
-            Text(f"no: {tried.why_not}", style="dim") if tried.why_not else Text("yes, by its name", "green")
-        )
-        table.add_row(Text(tried.recipe.id), Text(purpose(tried.recipe)), answer)
+        table.add_row(Text(tried.recipe.id), Text(purpose(tried.recipe)), _answer(tried, found.drops))
     return table
+
+
+def _answer(tried: Tried, drops: Sequence[DropView]) -> Text:
+    if tried.why_not:
+        return Text(f"no: {tried.why_not}", style="dim")
+    taken_by = [view.drop.recipe.id for view in drops]
+    if taken_by and tried.recipe.id not in taken_by:
+        return Text(f"by its name yes, but what lies around it makes it one of '{taken_by[0]}'", "yellow")
+    return Text("yes, by its name", "green")
 
 
 def _drop_table(view: DropView) -> Table:

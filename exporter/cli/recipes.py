@@ -11,6 +11,7 @@ from rich.text import Text
 from exporter.cli.console import Output
 from exporter.cli.running import ExitCode, JsonOption, open_session, pick, run
 from exporter.domain.dialect import DELIMITERS_BY_WORD, Dialect
+from exporter.domain.layout import LISTED
 from exporter.domain.recipe import Completeness, Recipe
 from exporter.domain.recipes import BUILT_IN
 from exporter.domain.wording import shown
@@ -34,9 +35,10 @@ PURPOSES: Final[Mapping[str, str]] = MappingProxyType(
         "airbyte": "Airbyte, Azure Blob Storage destination",
         "folder": "several files in a folder that _SUCCESS or .done closes",
         "file": "one file is the whole segment: Census, drt and most jobs",
+        LISTED.id: "Common Data Model: what model.json or *.manifest.cdm.json lists, by whatever name",
     }
 )
-"""What the built-in recipes are for, by id."""
+"""What the built-in recipes are for, by id, and what stands for one where a manifest alone decides."""
 _WAYS: Final[Mapping[Completeness, str]] = MappingProxyType(
     {
         Completeness.MANIFEST: "its manifest lists it",
@@ -69,7 +71,7 @@ def show_recipe(recipe_id: Annotated[str, typer.Argument(metavar="ID")], as_json
     async def work(output: Output) -> int:
         async with open_session() as session:
             # Of an own recipe and a built-in one of a later version with its id, the own one is tried first.
-            known = {recipe.id: recipe for recipe in reversed(await known_recipes(session.ports))}
+            known = {recipe.id: recipe for recipe in (LISTED, *reversed(await known_recipes(session.ports)))}
         recipe: Recipe = pick(known, recipe_id, "recipe")
         output.document(recipe_json(recipe))
         output.show(_details(recipe))
@@ -89,7 +91,7 @@ def recipe_json(recipe: Recipe) -> dict[str, Any]:
 
 def is_built_in(recipe: Recipe) -> bool:
     """Whether a recipe comes with the exporter."""
-    return recipe in BUILT_IN
+    return recipe in (*BUILT_IN, LISTED)
 
 
 def purpose(recipe: Recipe) -> str:

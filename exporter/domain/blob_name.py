@@ -9,8 +9,13 @@ def blob_in(container: str, text: str) -> str:
     """The name in the container of a blob that is given by its address; any other text as it is.
 
     Addresses are those of the blob and the Data Lake endpoint, of an emulator, and `abfss://`. What follows a
-    question mark, as a signature does, is left out. Raises ConfigurationError for an address elsewhere.
+    question mark, as a signature does, is left out. Raises ConfigurationError for an address elsewhere and
+    for no name at all.
     """
+    if not text:
+        raise ConfigurationError(
+            "there is no blob without a name: give its name in the container, or its address"
+        )
     scheme, separator, _ = text.partition("://")
     if not separator or scheme.lower() not in {"http", "https", "abfs", "abfss", "wasb", "wasbs"}:
         return text

@@ -30,7 +30,7 @@ from exporter.domain.source_file import SourceFile
 from exporter.domain.suppression import Suppressed
 from exporter.domain.table import Table, open_table
 from exporter.domain.watermark import Watermark
-from exporter.domain.wording import shown
+from exporter.domain.wording import shown, shown_list
 from exporter.errors import StopRunError
 from exporter.steps.join import is_earlier_state, run_that_has
 from exporter.steps.landing import Look, look
@@ -44,6 +44,7 @@ MAX_DROPS_READ: Final = 5
 MAX_FILES_READ: Final = 20
 """Of so many files of a drop the beginning is read, to tell how each is written."""
 MAX_REJECTS: Final = 10
+MAX_FILES_NAMED: Final = 10
 ROWS_LOOKED_AT: Final = 100
 READ_SECONDS: Final = 60.0
 """Somebody waits for the answer: reading ends after this, for each export."""
@@ -168,6 +169,11 @@ def _kind(found: Look) -> tuple[Kind, str]:
             if isinstance(entries, str):
                 return Kind.SIGN, f"a manifest {entries}"
             faults = [f"table {shown(entry.name)}: {entry.fault}" for entry in entries if entry.fault]
+            listed = [blob for entry in entries for blob in entry.blobs]
+            if listed and not found.drops:
+                faults.append(
+                    f"of the files that it lists none is there: {shown_list(listed, MAX_FILES_NAMED)}"
+                )
             return Kind.SIGN, "; ".join(faults)
         case Place():
             return Kind.DATA, ""

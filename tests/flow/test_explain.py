@@ -1,5 +1,6 @@
 """A file is explained: what it is, what its drop waits for, and what each export would do with it."""
 
+import orjson
 import pytest
 
 from exporter.domain.dialect import Dialect
@@ -253,3 +254,16 @@ async def test_what_is_left_of_a_drop_names_the_run_that_had_it() -> None:
 
     assert (export.outcome, export.run_ids) == (Outcome.RECORDED, (world.run().run_id,))
     assert "has all of the files" in export.detail
+
+
+async def test_a_manifest_says_that_nothing_of_what_it_lists_is_there() -> None:
+    world = await a_world()
+    part = {"name": "p", "location": "https://acme.blob.core.windows.net/segments/crm/vip/vip-0.csv"}
+    email = {"name": "Email", "dataType": "string"}
+    table = {"$type": "LocalEntity", "name": "vip", "attributes": [email], "partitions": [part]}
+    await world.drop(orjson.dumps({"name": "crm", "entities": [table]}), "crm/model.json")
+
+    found = await explained(world, "crm/model.json")
+
+    assert (found.kind, found.drops) == (Kind.SIGN, ())
+    assert found.why == "of the files that it lists none is there: 'crm/vip/vip-0.csv'"

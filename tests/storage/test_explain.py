@@ -94,6 +94,22 @@ def test_a_file_is_explained_and_nothing_is_more_or_other_than_before(
     ]
 
 
+def test_what_a_manifest_takes_is_not_said_to_be_taken_by_the_recipe_of_its_name(
+    storage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = {"name": "p", "location": "https://acme.blob.core.windows.net/segments/crm/out/vip/vip-0.csv"}
+    table = {"$type": "LocalEntity", "name": "vip", "attributes": [{"name": "Email"}], "partitions": [part]}
+    model = json.dumps({"name": "crm", "entities": [table]})
+    with BlobServiceClient.from_connection_string(storage) as blobs:
+        blobs.get_blob_client(LANDING_CONTAINER, "crm/out/model.json").upload_blob(model)
+        blobs.get_blob_client(LANDING_CONTAINER, "crm/out/vip/vip-0.csv").upload_blob(b"ann@example.org\n")
+    capsys.readouterr()
+    assert run_command_line(["explain", "crm/out/vip/vip-0.csv"]) == 0
+    out = capsys.readouterr().out
+    assert "makes it one of 'cdm'" in out
+    assert "yes, by its name" not in out
+
+
 def test_the_setting_says_how_long_a_drop_without_an_end_marker_must_be_quiet(
     storage: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ import pytest
 from exporter.cli.recipes import PURPOSES
 from exporter.cli.running import ExitCode
 from exporter.domain.dialect import Dialect
+from exporter.domain.layout import LISTED
 from exporter.domain.recipe import Completeness, Recipe
 from exporter.domain.recipes import BUILT_IN
 from tests.unit.cli.world import World
@@ -34,7 +35,7 @@ def test_the_own_recipes_come_before_the_built_in_ones(own: World) -> None:
 
 
 def test_each_built_in_recipe_says_what_it_is_for() -> None:
-    assert PURPOSES.keys() == {recipe.id for recipe in BUILT_IN}
+    assert PURPOSES.keys() == {recipe.id for recipe in (*BUILT_IN, LISTED)}
 
 
 def test_one_recipe_is_shown_with_its_dialect(own: World) -> None:
@@ -49,6 +50,12 @@ def test_one_recipe_is_shown_with_its_dialect(own: World) -> None:
     assert said["columns"] == "Email, City"
     assert own.command("recipe", "show", "nightly", "--json") == ExitCode.DONE
     assert own.document["dialect"]["delimiter"] == "\t"
+
+
+def test_what_a_manifest_alone_decides_is_shown_as_built_in(world: World) -> None:
+    assert world.command("recipe", "show", "cdm", "--json") == ExitCode.DONE
+    assert (world.document["built_in"], world.document["complete"]) == (True, ["manifest"])
+    assert "Common Data Model" in world.document["purpose"]
 
 
 def test_a_built_in_recipe_is_shown_and_an_unknown_one_names_those_there_are(own: World) -> None:

@@ -35,3 +35,8 @@ def test_an_address_elsewhere_is_refused_without_its_signature(text: str) -> Non
     with pytest.raises(ConfigurationError, match="container 'segments'") as caught:
         blob_in("segments", text)
     assert "secret" not in str(caught.value)
+
+
+def test_no_name_at_all_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="give its name"):
+        blob_in("segments", "")
