@@ -94,6 +94,8 @@ class Recipe(BaseModel):
         for template in (self.segment or "", self.manifest or ""):
             if unknown := sorted(_names(template) - names):
                 raise ValueError(f"{{{unknown[0]}}} is no placeholder of the pattern")
+            if {"{", "}"} & {*_PLACEHOLDER.sub("", template)}:
+                raise ValueError("a placeholder should look like {name} or {name:digits}")
             sure, optional = _OPTIONAL.sub("", template), _names(*_OPTIONAL.findall(self.pattern))
             if "[" in sure or "]" in sure:
                 raise ValueError("square brackets should come in pairs, one within no other")

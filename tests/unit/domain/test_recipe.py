@@ -76,6 +76,8 @@ def test_what_is_no_pattern_says_why(pattern: str, reason: str) -> None:
         ({"pattern": "{segment}.csv", "manifest": "{root}/model.json"}, "{root} is no placeholder"),
         ({"pattern": "[{root}/]{segment}.csv", "manifest": "{root}/model.json"}, "{root} may be missing"),
         ({"pattern": "[{root}/]{segment}.csv", "manifest": "[{root}/model.json"}, "come in pairs"),
+        ({"pattern": "{table}.csv", "segment": "{table"}, "a placeholder should look like"),
+        ({"pattern": "{segment}.csv", "manifest": "{Segment}.json"}, "a placeholder should look like"),
         ({"pattern": "{segment}.csv", "complete": []}, "at least 1 item"),
         ({"pattern": "{segment}.csv", "id": "Own"}, "String should match"),
     ],
