@@ -248,7 +248,7 @@ class CsvTable:
     def _json(self) -> StopRunError:
         return StopRunError(
             "unsupported_format",
-            f"{shown(self.name)} seems to be JSON. Segments are read as CSV, plain or gzip.",
+            f"{shown(self.name)} seems to be JSON. Write one object a line (JSON Lines).",
         )
 
     def _bad_line_ends(self, where: str) -> StopRunError:

@@ -21,7 +21,6 @@ BYTE_ORDER_MARKS: Final = (
 )
 UTF32_MARKS: Final = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 OTHER_FORMATS: Final = (
-    (b"PAR1", "a Parquet file"),
     (b"PK\x03\x04", "a zip archive or an Excel workbook"),
     (b"PK\x05\x06", "an empty zip archive"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
@@ -34,6 +33,7 @@ OTHER_FORMATS: Final = (
     (b"%PDF", "a PDF document"),
     (b"Obj\x01", "an Avro file"),
 )
+WHAT_IS_READ: Final = "Drop CSV or JSON Lines, plain or gzip, or Parquet."
 HEAD_BYTES: Final = 4
 CODECS: Final[dict[Encoding, str]] = {
     "utf-8": "utf-8",
@@ -146,9 +146,7 @@ def _unless_utf8(name: str, pieces: Iterable[bytes], declared: Encoding) -> Iter
 def _refuse_other_formats(name: str, head: bytes) -> None:
     for magic, what in OTHER_FORMATS:
         if head.startswith(magic):
-            raise StopRunError(
-                "unsupported_format", f"{shown(name)} is {what}. Segments are read as CSV, plain or gzip."
-            )
+            raise StopRunError("unsupported_format", f"{shown(name)} is {what}. {WHAT_IS_READ}")
     if head.startswith(UTF32_MARKS):
         raise StopRunError(
             "bad_encoding", f"{shown(name)} is UTF-32, seen at byte 0, line 1. Save it as UTF-8."
