@@ -67,7 +67,8 @@ class Written:
         if self.dialect.quote != "none":
             return True
         if self.dialect.escape == "backslash":
-            return value != ""
+            # An escaped CR before the LF that ends the row looks like one escaped line end.
+            return value != "" and not (self.line_end == "\n" and value.endswith("\r"))
         return value != "" and not any(sign in value for sign in (self.dialect.delimiter or ",", "\r", "\n"))
 
 
