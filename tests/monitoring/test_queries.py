@@ -85,6 +85,11 @@ def test_every_event_that_needs_a_person_is_asked_for() -> None:
     assert {Metric.BUDGET_USED, Metric.SLOT_WAIT, Metric.SETTLE_TIME} <= asked
 
 
+def test_whether_a_drop_arrived_is_asked_of_every_event_of_drops() -> None:
+    told = {event.value for event in Event if event.value.startswith("drop.")}
+    assert told <= names_in(QUERIES["drops.kql"])
+
+
 def test_there_are_ten_questions() -> None:
     assert len(question_files()) == 10
     assert all(first_comment(path).endswith("?") for path in question_files())
