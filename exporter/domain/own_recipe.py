@@ -65,10 +65,21 @@ def _column_faults(dialect: Dialect) -> Iterator[Fault]:
         yield Fault("columns", "has a name with blanks around it, which a mapping never finds: trim it")
 
 
+def _pattern_faults(pattern: str) -> Iterator[Fault]:
+    """Why no blob can ever fit."""
+    if pattern.startswith("segments/"):
+        yield Fault("pattern", "begins with the container's name, which is no part of a blob's: leave it out")
+    if pattern.startswith("/") or "//" in pattern:
+        yield Fault("pattern", "has an empty folder in it: no producer's names have")
+    if any(part.startswith(("_", ".")) for part in pattern.split("/")[1:]):
+        yield Fault("pattern", "asks for names that begin with _ or a dot, which are hidden and never read")
+
+
 def recipe_faults(recipe: Recipe) -> Iterator[Fault]:
     """Why a person can't mean this recipe; nothing for one that holds together. Its dialect is left aside."""
     if recipe.id in RESERVED:
         yield Fault("id", f"'{recipe.id}' is built in, or kept for that: choose another id")
+    yield from _pattern_faults(recipe.pattern)
     ways = recipe.complete
     if len(set(ways)) < len(ways):
         yield Fault("complete", "lists the same twice")

@@ -172,6 +172,9 @@ def test_a_dialect_that_holds_together_is_taken(dialect: str) -> None:
             "all",
             "3: recipes[nightly-unload]: the pattern needs {segment}, or the recipe a segment",
         ),
+        ("unload/", "segments/", "4: recipes[nightly-unload].pattern: begins with the container's name"),
+        ("unload/", "/", "4: recipes[nightly-unload].pattern: has an empty folder in it"),
+        ("data_{part}", "_data_{part}", "4: recipes[nightly-unload].pattern: asks for names that begin with"),
         ("nightly-unload", "Nightly", "3: recipes[0].id: should be 1 to 63 lower-case letters, digits and"),
         (
             "nightly-unload",
