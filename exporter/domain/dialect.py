@@ -66,6 +66,10 @@ class Dialect(BaseModel):
     columns: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """The names of the columns in their order, for files without a header."""
 
+    def under(self, declared: "Dialect") -> "Dialect":
+        """This dialect, with what somebody has declared in its place."""
+        return self.model_copy(update=declared.model_dump(exclude_defaults=True))
+
 
 UNDECLARED: Final = Dialect()
 """Nothing is known beforehand."""

@@ -288,7 +288,7 @@ def _listed_drop(
         by=Completeness.MANIFEST,
         waits_for=waits_for,
         signs=tuple(present[sign] for sign in (manifest,) if sign in present),
-        dialect=entry.dialect,
+        dialect=entry.dialect.under(place.recipe.dialect) if place else entry.dialect,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.domain.dialect import Dialect
 from exporter.domain.drop import Source
 from exporter.domain.layout import Drop, Junk, Landing, Meaning, Place, Sign, Stray, classify, drops_of
 from exporter.domain.manifest import read_manifest
@@ -206,6 +207,23 @@ def test_a_run_of_customer_insights_is_whole_when_the_model_lists_it_and_all_is_
     assert drop.dialect.columns == ("CustomerId", "Email")
     assert not waiting.complete
     assert "HighValue_3.csv" in waiting.waits_for
+
+
+def test_what_a_persons_recipe_declares_goes_before_what_the_manifest_says() -> None:
+    own = Recipe(
+        id="own",
+        pattern="lake/{segment}/{part}.csv",
+        complete=(Completeness.MANIFEST,),
+        manifest="lake/model.json",
+        dialect=Dialect(null="-"),
+    )
+    models = {"lake/model.json": {"Vip": [at_account("lake/Vip/1.csv")]}}
+
+    (drop,) = drops(land("lake/Vip/1.csv"), land("lake/model.json"), models=models, recipes=(own,))
+
+    assert drop.recipe == own
+    assert drop.dialect.null == "-"
+    assert drop.dialect.columns == ("CustomerId", "Email")
 
 
 def test_a_run_that_the_model_does_not_list_yet_waits_for_it() -> None:
