@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Self
 
 PR_SET_PDEATHSIG = 1
+_DRAIN_SECONDS = 5.0
 
 
 class StartError(RuntimeError):
@@ -46,7 +47,7 @@ class Child:
         self._process = subprocess.Popen(
             command, env=env, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
         )
-        self._watchdog: threading.Timer | None = None
+        self._draining: threading.Thread | None = None
 
     @property
     def pid(self) -> int:
@@ -73,7 +74,8 @@ class Child:
 
     def drain(self) -> None:
         """Read and drop the rest of stdout in the background, so that the pipe never fills."""
-        threading.Thread(target=self._drop_output, name=f"drain-{self.pid}", daemon=True).start()
+        self._draining = threading.Thread(target=self._drop_output, name=f"drain-{self.pid}", daemon=True)
+        self._draining.start()
 
     def _drop_output(self) -> None:
         out = self._process.stdout
@@ -99,8 +101,12 @@ class Child:
         self._close_pipes()
 
     def _close_pipes(self) -> None:
-        # stdout is left to a draining thread, if there is one: it sees the end of the file by itself.
-        for pipe in (self._process.stdin, self._process.stdout):
+        pipes = [self._process.stdin, self._process.stdout]
+        if self._draining is not None:  # it sees the end of the file, unless a grandchild holds the pipe open
+            self._draining.join(_DRAIN_SECONDS)
+            if self._draining.is_alive():
+                pipes.pop()
+        for pipe in pipes:
             if pipe is not None and not pipe.closed:
                 with contextlib.suppress(OSError, ValueError):  # a pipe already torn down is closed enough
                     pipe.close()
