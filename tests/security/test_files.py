@@ -1,16 +1,13 @@
 """Files that are made to hurt: bombs, archives, values without end, drops beyond the limits."""
 
 import gzip
-import os
-import subprocess
-import sys
 
 import pytest
 
 from exporter.domain.contact import ContactMapping
 from exporter.domain.planning import PlanLimits, judge_size
 from exporter.errors import StopRunError
-from tests.runs.site import ROOT
+from tests.security.peaks import peak_of_program
 from tests.unit.domain.plans import plan
 
 HEADER = b"Email,FirstName\r\n"
@@ -47,17 +44,7 @@ print(outcome, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
 def peak_of(form: str, row_count: int, *, max_ratio: int = 200) -> tuple[str, int]:
-    ended = subprocess.run(
-        [sys.executable, "-c", PEAK, form, str(row_count), str(max_ratio)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
-    outcome, peak = ended.stdout.split()
-    return outcome, int(peak)
+    return peak_of_program(PEAK, form, str(row_count), str(max_ratio))
 
 
 PIECES = 16 * 1024 * 1024

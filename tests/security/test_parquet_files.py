@@ -1,9 +1,6 @@
 """Parquet files that are made to hurt are given up in bounded memory."""
 
 import gzip
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from exporter.domain.parquet import MAX_FOOTER_BYTES, PARQUET_MAGIC
-from tests.runs.site import ROOT
+from tests.security.peaks import peak_of_program
 
 PLAN = """
 import sys
@@ -91,17 +88,7 @@ def planned(make: Callable[[Path], None], folder: Path) -> tuple[str, int]:
     """How the plan of a made-up file ends, and the peak in KiB of the process."""
     file = folder / make.__name__
     make(file)
-    ended = subprocess.run(
-        [sys.executable, "-c", PLAN, str(file)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
-    outcome, peak = ended.stdout.split()
-    return outcome, int(peak)
+    return peak_of_program(PLAN, str(file))
 
 
 @pytest.mark.parametrize(
