@@ -193,6 +193,12 @@ class Run(_Document):
         return self.state in {RunState.DELIVERING, RunState.SETTLING} and self.stopped is None
 
     @property
+    def takes_late_parts(self) -> bool:
+        """Whether more files of its drop may join the run; never one that an earlier version has ordered."""
+        may_grow = self.recipe is not None and not self.sealed
+        return may_grow and self.plan_epoch is None and self.stopped is None and not self.state.final
+
+    @property
     def tries_since(self) -> float:
         """Seconds since the epoch from which on tries are counted."""
         return self.redriven_at.timestamp() if self.redriven_at else 0.0

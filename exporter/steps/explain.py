@@ -280,10 +280,8 @@ async def _recorded(
 async def _run_to_join(export: Export, drop: Drop, ports: Ports) -> Run | None:
     """The open run of an export that has fewer files of the drop and would still take the others."""
     async for run in ports.runs.open():
-        is_open = run.recipe is not None and not run.sealed and run.plan_epoch is None and run.stopped is None
-        if run.export_id != export.id or run.cause != DROP_CAUSE or not is_open:
-            continue
-        if is_earlier_state(run.sources, drop):
+        is_exports = run.export_id == export.id and run.cause == DROP_CAUSE
+        if is_exports and run.takes_late_parts and is_earlier_state(run.sources, drop):
             return run
     return None
 

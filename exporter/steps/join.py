@@ -95,11 +95,7 @@ async def join(run: Run, drop: Drop, files: tuple[Source, ...], ports: Ports) ->
     """Put files of the drop into a run that is not sealed; one of an earlier version never will be."""
 
     def change(current: Run) -> Run:
-        if current.sealed or current.recipe is None:
-            return current
-        if current.plan_epoch is not None or current.stopped is not None:
-            return current
-        if current.state.final or not is_earlier_state(current.sources, drop):
+        if not current.takes_late_parts or not is_earlier_state(current.sources, drop):
             return current
         return current.model_copy(update={"sources": files, "dialect": drop.dialect})
 
