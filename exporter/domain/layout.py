@@ -383,8 +383,7 @@ def _by_marker(drop: Drop, place: Place, landing: Landing, present: Mapping[str,
 def _by_quiet(drop: Drop, place: Place, landing: Landing, present: Mapping[str, Source]) -> Drop | None:
     """Nothing of the drop was written for a while."""
     del present
-    seconds = place.recipe.quiet_seconds
-    quiet = landing.quiet if seconds is None else timedelta(seconds=seconds)
+    quiet = place.recipe.quiet(landing.quiet)
     ends_at = drop.dropped_at + quiet
     if landing.now >= ends_at:
         return replace(drop, by=Completeness.QUIET)

@@ -6,6 +6,7 @@ A drop's files are those that fit one recipe's pattern and agree in everything b
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Final
@@ -85,6 +86,10 @@ class Recipe(BaseModel):
     quiet_seconds: Annotated[int, Field(ge=1, le=MAX_QUIET_SECONDS)] | None = None
     """How long nothing may have been written; None: what the app's setting says."""
     dialect: Dialect = UNDECLARED
+
+    def quiet(self, otherwise: timedelta) -> timedelta:
+        """How long nothing may have been written; `otherwise` is what the app's setting says."""
+        return otherwise if self.quiet_seconds is None else timedelta(seconds=self.quiet_seconds)
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Recipe":

@@ -195,6 +195,4 @@ def _was_whole_lately(drop: Drop, ports: Ports) -> bool:
 
     Later ones may have been whole at once, while it had to wait for quiet.
     """
-    seconds = drop.recipe.quiet_seconds
-    quiet = ports.quiet if seconds is None else timedelta(seconds=seconds)
-    return ports.clock.now() - drop.order[0] < quiet + UNFINISHED
+    return ports.clock.now() - drop.order[0] < drop.recipe.quiet(ports.quiet) + UNFINISHED
