@@ -46,7 +46,10 @@ async def survey(ports: Ports, root: str = "") -> list[Drop]:
 async def look(blob: str, ports: Ports) -> Look:
     """What a blob is by its name, and the drops around it as they are now."""
     recipes = await known_recipes(ports)
-    meaning = classify(blob, recipes)
+    return await _look(blob, classify(blob, recipes), recipes, ports)
+
+
+async def _look(blob: str, meaning: Meaning, recipes: tuple[Recipe, ...], ports: Ports) -> Look:
     if not isinstance(meaning, Place | Sign):
         return Look(blob, meaning, recipes, (), {})
     landing = await _landing_around(blob, meaning, recipes, ports)
@@ -77,7 +80,7 @@ async def look_at_arrival(blob: str, ports: Ports) -> Look:
         markers = [await ports.drops.source(meaning.folder + marker) for marker in sorted(END_MARKERS)]
         if not any(markers):
             return Look(blob, meaning, recipes, (), {})
-    return await look(blob, ports)
+    return await _look(blob, meaning, recipes, ports)
 
 
 _DECIDE_AT_ARRIVAL: Final = frozenset({Completeness.AT_ONCE, Completeness.MANIFEST})

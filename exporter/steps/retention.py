@@ -136,13 +136,12 @@ async def _remove(run: Run, ports: Ports) -> None:
 
 async def _drops(ports: Ports, now: datetime) -> AsyncIterator[int]:
     """Delete old drops, then the records of drops that are gone."""
-    files = await ports.drops.folder("")
     if ports.drop_retention is not None:
         exports = await ports.registry.exports()
         held = {source.blob async for run in ports.runs.open() for source in run.sources}
         for drop in expired_drops(
             await survey(ports),
-            files,
+            await ports.drops.folder(""),
             wanted_segments={segment for stored in exports.values() for segment in stored.value.segments},
             held_blobs=held,
             arrived_before=now - ports.drop_retention,
