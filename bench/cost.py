@@ -180,8 +180,8 @@ def standing(days: int, segments: int) -> Usage:
     """What so many days use without any drop, with so many segments in the configuration."""
     sweeps = days * DAY_SECONDS // SWEEP_EVERY_SECONDS
     seconds = max(1.0, 0.5 + segments * LISTING_SECONDS)  # an active period is billed for a second at least
-    # A sweep lists drops, configuration and open runs, writes a heartbeat each minute, reads little else. Drops
-    # are reckoned as a listing a segment: more than one for 5,000 files, where segments keep few.
+    # A sweep lists drops, configuration and open runs, writes a heartbeat each minute, reads little else.
+    # Drops are reckoned as a listing a segment: more than one for 5,000 files, where segments keep few.
     writes = sweeps * (2.5 + segments) + days * DAY_SECONDS / 60 * HOST_REQUESTS_PER_MINUTE
     reads = sweeps * 3.0
     return Usage(
